@@ -1,0 +1,1 @@
+"""The border: one folder a system, each speaking its vendor's dialect behind the protocols in `base`."""
