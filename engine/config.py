@@ -1,0 +1,252 @@
+"""The shape of what users write: `rules.yaml`, `mappings/<system>.yaml`, `mappings/blueprints/<name>.yaml`.
+
+Shapes only. Reading YAML with positions is `engine.document`, checks across files are `engine.check`. Every field's description ends up in the
+JSON Schemas and in the configuration reference.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from engine.model import CrmKind, ProjectStatus
+
+Event = Literal[
+    "deal.created",
+    "deal.won",
+    "deal.lost",
+    "deal.reopened",
+    "deal.stage_changed",
+    "deal.amount_changed",
+    "deal.owner_changed",
+    "deal.updated",
+    "deal.deleted",
+    "deal.restored",
+    "customer.created",
+    "customer.tier_changed",
+    "customer.owner_changed",
+    "customer.updated",
+    "customer.merged",
+    "customer.deleted",
+    "customer.restored",
+    "feedback.created",
+    "feedback.updated",
+]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """Shared settings of every section: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+# rules.yaml
+
+
+class Limits(Section):
+    """What one run may do before a person has to say yes."""
+
+    projects_per_run: int = Field(
+        25, ge=0, description="New projects one run may create; above it the whole plan is refused until forced or approved."
+    )
+    updates_per_run: int = Field(500, ge=0, description="Existing objects one run may update.")
+    objects_per_project: int = Field(1500, ge=1, description="Objects one project may consist of; a larger one is refused by itself.")
+
+
+class RuleLimits(Section):
+    projects_per_run: int | None = Field(None, ge=0, description="New projects this rule may create in one run.")
+
+
+class CreateProject(Section):
+    create: Name = Field(description="Name of the blueprint to make a project from.")
+    target: Name = Field(description="The system to make it in; `mappings/<target>.yaml` connects it.")
+
+
+class AddComment(Section):
+    comment: str = Field(min_length=1, description="Markdown template of the comment.")
+    on: str = Field(
+        pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$", description="`blueprint/slot`: the task that gets the comment, where that project exists."
+    )
+
+
+class SetStatus(Section):
+    set_status: ProjectStatus = Field(description="Status to give the project.")
+    on: Name = Field(description="Blueprint whose project gets the status, where it exists.")
+    text: str = Field("", description="Markdown template saying why.")
+
+
+def _action_tag(value: Any) -> str:
+    keys = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return next((tag for tag in ("create", "comment", "set_status") if tag in keys), "create")
+
+
+Do = Annotated[
+    Annotated[CreateProject, Tag("create")] | Annotated[AddComment, Tag("comment")] | Annotated[SetStatus, Tag("set_status")],
+    Discriminator(_action_tag),
+]
+
+
+class Rule(Section):
+    name: Name = Field(description="Names the rule in plans, in the audit trail and in `handoff explain`.")
+    description: str = Field("", description="For people.")
+    enabled: bool = Field(True, description="A disabled rule is checked but never fires.")
+    on: list[Event] = Field(min_length=1, description="Events that wake the rule.")
+    when: str = Field("true", min_length=1, description="Condition over `deal`, `customer`, `feedback`, `before` and `event`.")
+    do: list[Do] = Field(min_length=1, description="What follows, in this order.")
+    limits: RuleLimits = Field(default_factory=RuleLimits, description="Tighter limits for this rule.")
+    backfill: date | None = Field(None, description="On first contact also act on what happened on or after this date.")
+
+
+class Currencies(Section):
+    base: str = Field(min_length=3, max_length=3, description="ISO code the rates lead to.")
+    rates: dict[str, Decimal] = Field(default_factory=dict, description="What one unit of each currency is worth in the base currency.")
+
+
+class Rules(Section):
+    """`rules.yaml`: when a change calls for what."""
+
+    version: Literal[1] = Field(description="Format of this file.")
+    sources: list[Name] = Field(min_length=1, description="CRMs to read; `mappings/<source>.yaml` connects each.")
+    timezone: str = Field("UTC", description="IANA time zone in which a moment becomes a calendar day, unless a blueprint says otherwise.")
+    calendar: str = Field(
+        "", description="Working-day calendar: a country (`CN`, `DE`), a part of one (`US-CA`), or empty for Monday to Friday."
+    )
+    currencies: Currencies | None = Field(None, description="Exchange rates for `convert`.")
+    limits: Limits = Field(default_factory=Limits, description="Limits for one run.")
+    rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
+
+
+# mappings/<system>.yaml
+
+
+class FieldSource(Section):
+    field: str = Field(min_length=1, description="The CRM's field, a path with dots for related objects (`Owner.Email`).")
+    values: dict[str, str] = Field(default_factory=dict, description="The CRM's value → ours.")
+    default: str | None = Field(None, description="Ours for any other value. Without it the CRM's value is kept.")
+
+
+class StatusFlags(Section):
+    won: str = Field(description="Boolean CRM field that is true for won deals.")
+    closed: str = Field(description="Boolean CRM field that is true for won and lost deals.")
+
+
+FieldSpec = str | FieldSource | StatusFlags
+ChildName = Literal["contacts", "line_items", "stage_history"]
+
+
+class ChildMapping(Section):
+    object: str = Field(description="The CRM's object.")
+    fields: dict[str, FieldSpec] = Field(description="Our field → the CRM's.")
+    custom: dict[str, FieldSpec] = Field(default_factory=dict, description="Further fields, available as `<child>.custom.<name>`.")
+
+
+class KindMapping(Section):
+    object: str = Field(description="The CRM's object.")
+    fields: dict[str, FieldSpec] = Field(description="Our field → the CRM's.")
+    custom: dict[str, FieldSpec] = Field(default_factory=dict, description="Further fields, available as `<kind>.custom.<name>`.")
+    children: dict[ChildName, ChildMapping] = Field(default_factory=dict, description="Lists that belong to this object.")
+
+
+WriteBackField = Literal["project_url", "project_status", "progress", "project_key", "synced_at"]
+
+
+class People(Section):
+    overrides: dict[str, str] = Field(default_factory=dict, description="CRM e-mail → e-mail in this tool, where they differ.")
+    roles: dict[Name, str] = Field(default_factory=dict, description="Role → e-mail, or a template over the deal that gives one.")
+    fallback: str = Field("", description="E-mail that gets what nobody else could be found for.")
+
+
+class ToolField(Section):
+    custom_field: str = Field(min_length=1, description="The tool's custom field, by name or id.")
+    values: dict[str, str] = Field(default_factory=dict, description="Our value → the tool's option.")
+
+
+class SystemMapping(Section):
+    """`mappings/<system>.yaml`: how one system is reached, and its names ↔ ours."""
+
+    version: Literal[1] = Field(description="Format of this file.")
+    system: str = Field(description="The connector (`salesforce`, `asana`).")
+    connection: dict[str, Any] = Field(
+        description="How to reach it; the keys are the connector's own. `${NAME}` is taken from the environment, `${file:PATH}` from a file."
+    )
+    read: dict[CrmKind, KindMapping] = Field(default_factory=dict, description="What is read, for a system that is a source.")
+    write_back: dict[CrmKind, dict[WriteBackField, str]] = Field(
+        default_factory=dict, description="What is written back: ours → the CRM's field."
+    )
+    people: People = Field(default_factory=People, description="Who is who, for a system that is a target.")
+    fields: dict[str, ToolField] = Field(
+        default_factory=dict, description="Blueprint custom field → the tool's, for a system that is a target."
+    )
+
+
+# mappings/blueprints/<name>.yaml
+
+Keep = Literal["in_step", "crm"]
+
+
+class SubtaskSpec(Section):
+    slot: Name = Field(description="Stable name; part of the key, never change it once projects exist.")
+    name: str = Field(min_length=1, description="Template of the name.")
+    notes: str = Field("", description="Markdown template.")
+    assignee: str = Field("", description="A role from the target's `people.roles`, or a template that gives an e-mail.")
+    followers: list[str] = Field(default_factory=list, description="Roles or templates, like `assignee`.")
+    start: str = Field("", description="Relative date, e.g. `after kickoff` or `anchor + 2 working days`.")
+    due: str = Field("", description="Relative date, e.g. `start + 3 working days`.")
+    after: list[Name] = Field(default_factory=list, description="Slots this task waits for.")
+    milestone: bool = Field(False, description="A point in time rather than work.")
+    custom: dict[str, str] = Field(default_factory=dict, description="Custom field (a name under the target's `fields`) → template.")
+    when: str = Field("", description="Condition; without it the task is always made.")
+    for_each: str = Field(
+        "", alias="for", description="`item in deal.line_items`: one task for each, `item` is available in its templates."
+    )
+
+
+class TaskSpec(SubtaskSpec):
+    subtasks: list[SubtaskSpec] = Field(default_factory=list, description="Tasks inside this task.")
+
+
+class SectionSpec(Section):
+    slot: Name = Field(description="Stable name; part of the key.")
+    name: str = Field(min_length=1, description="Template of the name.")
+    when: str = Field("", description="Condition; without it the section is always made.")
+    tasks: list[TaskSpec] = Field(default_factory=list, description="Tasks in this section, in this order.")
+
+
+class ProjectSpec(Section):
+    name: str = Field(min_length=1, description="Template of the project's name.")
+    notes: str = Field("", description="Markdown template: the customer's context.")
+    owner: str = Field("", description="A role from the target's `people.roles`, or a template that gives an e-mail.")
+    followers: list[str] = Field(default_factory=list, description="Roles or templates.")
+    start: str = Field("", description="Relative date.")
+    due: str = Field("", description="Relative date; `last due` is the latest due date of its tasks.")
+    custom: dict[str, str] = Field(default_factory=dict, description="Custom field → template.")
+
+
+class KeepInStep(Section):
+    """Which fields follow the CRM after creation. `in_step`: unless a person changed them. `crm`: always."""
+
+    project: dict[Literal["name", "notes", "owner", "start_on", "due_on", "custom"], Keep] = Field(
+        default_factory=lambda: {"notes": "in_step", "custom": "in_step"}, description="Fields of the project."
+    )
+    task: dict[Literal["name", "notes", "assignee", "start_on", "due_on", "custom"], Keep] = Field(
+        default_factory=dict, description="Fields of its tasks and sub-tasks."
+    )
+
+
+class BlueprintSpec(Section):
+    """A project template."""
+
+    version: Literal[1] = Field(description="Format of this file.")
+    name: Name = Field(description="Equals the file's name.")
+    description: str = Field("", description="For people.")
+    for_kind: Literal["deal", "customer", "feedback"] = Field("deal", alias="for", description="What it is made from.")
+    anchor: str = Field("event", description="Relative date all others may count from; `event` is the day the triggering event was seen.")
+    calendar: str | None = Field(None, description="Working-day calendar, instead of the one in rules.yaml.")
+    timezone: str | None = Field(None, description="Time zone, instead of the one in rules.yaml.")
+    project: ProjectSpec = Field(description="The project itself.")
+    sections: list[SectionSpec] = Field(min_length=1, description="Its sections, in this order.")
+    keep: KeepInStep = Field(default_factory=KeepInStep, description="What follows the CRM after creation.")
