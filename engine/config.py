@@ -186,6 +186,8 @@ class SystemMapping(Section):
 # mappings/blueprints/<name>.yaml
 
 Keep = Literal["in_step", "crm"]
+ProjectField = Literal["name", "notes", "owner", "start_on", "due_on", "custom"]
+TaskField = Literal["name", "notes", "assignee", "start_on", "due_on", "custom"]
 
 
 class SubtaskSpec(Section):
@@ -229,12 +231,8 @@ class ProjectSpec(Section):
 class KeepInStep(Section):
     """Which fields follow the CRM after creation. `in_step`: unless a person changed them. `crm`: always."""
 
-    project: dict[Literal["name", "notes", "owner", "start_on", "due_on", "custom"], Keep] = Field(
-        default_factory=lambda: {"notes": "in_step", "custom": "in_step"}, description="Fields of the project."
-    )
-    task: dict[Literal["name", "notes", "assignee", "start_on", "due_on", "custom"], Keep] = Field(
-        default_factory=dict, description="Fields of its tasks and sub-tasks."
-    )
+    project: dict[ProjectField, Keep] = Field({"notes": "in_step", "custom": "in_step"}, description="Fields of the project.")
+    task: dict[TaskField, Keep] = Field({}, description="Fields of its tasks and sub-tasks.")
 
 
 class BlueprintSpec(Section):

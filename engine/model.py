@@ -44,7 +44,7 @@ class Problem:
 class Canonical(BaseModel):
     """Shared settings of the canonical models: immutable, closed, what a mapping adds lives in `custom`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class Person(Canonical):
