@@ -34,12 +34,16 @@ class Effect(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `data` is the parsed JSON body, or None when the body is empty or not JSON (then `text` holds its beginning)."""
+    """An HTTP answer. `data` is the parsed JSON body, or None when the body is empty or not JSON (then `text` holds its beginning).
+
+    `raw` is the whole body as it came, for what is not JSON by design (CSV).
+    """
 
     status: int
     headers: Mapping[str, str]
     data: Any
     text: str
+    raw: bytes = b""
 
     @property
     def is_json(self) -> bool:
@@ -284,7 +288,7 @@ def _parse(response: httpx.Response) -> Answer:
         data = json.loads(raw, parse_float=Decimal) if raw else None
     except ValueError:
         data = None
-    return Answer(response.status_code, response.headers, data, "" if data is not None else raw[:2000].decode("utf-8", "replace"))
+    return Answer(response.status_code, response.headers, data, "" if data is not None else raw[:2000].decode("utf-8", "replace"), raw)
 
 
 def _name(failure: BaseException) -> str:
