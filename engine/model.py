@@ -214,3 +214,41 @@ class Item:
     parent: str = ""
     section: str = ""
     depends_on: tuple[str, ...] = ()
+
+
+Op = Literal["create", "update", "publish"]
+Verdict = Literal["acts", "passed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A decision to create, update or publish one item, with its cause.
+
+    `source` is the CRM object that caused it (`salesforce:deal:006…`), `why` says it for people (`rule onboard-won-deals, rules.yaml:14`).
+    For an update `changed` holds the fields to bring up to date and `keep` says for each whether a person's edit wins (`in_step`) or not (`crm`);
+    for others both are empty.
+    """
+
+    op: Op
+    item: Item
+    target: str
+    source: str
+    blueprint: str
+    event: str
+    event_at: datetime
+    rule: str
+    why: str
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    keep: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one rule made of one change. `seen` are the values its condition looked at."""
+
+    source: str
+    event: str
+    rule: str
+    verdict: Verdict
+    reason: str
+    seen: Mapping[str, Any] = field(default_factory=dict)

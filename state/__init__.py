@@ -1,0 +1,6 @@
+"""The sync-state store: what was seen, what was decided, what was done."""
+
+from state.outbox import Intent, Link, Outbox, Outcome
+from state.store import Note, Run, Snapshot, Store
+
+__all__ = ["Intent", "Link", "Note", "Outbox", "Outcome", "Run", "Snapshot", "Store"]

@@ -1,0 +1,37 @@
+"""One writer: an advisory lock of the operating system beside the state file. It goes away with its process, however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from connectors.base import StateError
+
+
+class Lock:
+    """Held from construction to `release`. Raises StateError naming the holder when somebody else has it."""
+
+    def __init__(self, path: Path, *, now: datetime) -> None:
+        self._path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StateError(f"cannot open {path} ({error.strerror}); check that the folder exists and may be written") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._file, 500).decode("utf-8", "replace").strip()
+            os.close(self._file)
+            raise StateError(
+                f"the state is in use by {holder or 'another process'}; wait for it to end, or use another state file"
+            ) from error
+        note = f"process {os.getpid()} ({Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])}, since {now:%Y-%m-%d %H:%M:%S} UTC)"
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, note.encode(), 0)
+
+    def release(self) -> None:
+        os.ftruncate(self._file, 0)
+        os.close(self._file)

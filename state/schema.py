@@ -1,0 +1,69 @@
+"""The tables, as migrations. Add a migration, never edit one: files out there have run it."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("handoff")
+
+
+@migrations()
+def m001_first_tables(db: Database) -> None:
+    for statement in _FIRST:
+        db.execute(statement)
+
+
+_FIRST = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE cursor (system TEXT, kind TEXT, value TEXT NOT NULL, at TEXT NOT NULL,
+       PRIMARY KEY (system, kind)) WITHOUT ROWID""",
+    # What the CRM last told us about each record: the "before" of the next change.
+    """CREATE TABLE snapshot (
+       system TEXT, kind TEXT, id TEXT, hash TEXT NOT NULL, data TEXT NOT NULL, customer TEXT NOT NULL DEFAULT '',
+       deleted INTEGER NOT NULL DEFAULT 0, merged_into TEXT NOT NULL DEFAULT '', modified_at TEXT NOT NULL, seen_at TEXT NOT NULL,
+       PRIMARY KEY (system, kind, id)) WITHOUT ROWID""",
+    "CREATE INDEX snapshot_customer ON snapshot (system, customer) WHERE customer <> ''",
+    "CREATE INDEX snapshot_merged ON snapshot (system, kind, merged_into) WHERE merged_into <> ''",
+    # Every item ever decided. The key is unique for ever: a second birth is impossible. remote_id is empty until the tool holds it.
+    # want: fields as last decided; base: fields as last written (the base of three-way merges).
+    """CREATE TABLE link (
+       key TEXT PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, project TEXT NOT NULL, parent TEXT NOT NULL, section TEXT NOT NULL,
+       depends_on TEXT NOT NULL, source TEXT NOT NULL, blueprint TEXT NOT NULL, rule TEXT NOT NULL, event TEXT NOT NULL,
+       event_at TEXT NOT NULL, why TEXT NOT NULL, want TEXT NOT NULL, base TEXT NOT NULL DEFAULT '{}', remote_id TEXT NOT NULL DEFAULT '',
+       url TEXT NOT NULL DEFAULT '', decided_at TEXT NOT NULL, done_at TEXT NOT NULL DEFAULT '', published_at TEXT NOT NULL DEFAULT ''
+       ) WITHOUT ROWID""",
+    "CREATE INDEX link_project ON link (project)",
+    "CREATE INDEX link_source ON link (source) WHERE kind = 'project'",
+    "CREATE INDEX link_remote ON link (target, remote_id) WHERE kind = 'project' AND remote_id <> ''",
+    # The outbox. Doubt is sent_at on an open create; only a look-up that settles it, or a refusal of that very create, clears it.
+    """CREATE TABLE intent (
+       seq INTEGER PRIMARY KEY, key TEXT NOT NULL, op TEXT NOT NULL, target TEXT NOT NULL, project TEXT NOT NULL, stage INTEGER NOT NULL,
+       changed TEXT NOT NULL DEFAULT '{}', keep TEXT NOT NULL DEFAULT '{}', why TEXT NOT NULL, run TEXT NOT NULL,
+       state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'parked', 'dismissed')),
+       sent_at TEXT, nonce TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, due_at TEXT NOT NULL, error TEXT NOT NULL DEFAULT '',
+       created_at TEXT NOT NULL, done_at TEXT NOT NULL DEFAULT '')""",
+    "CREATE UNIQUE INDEX intent_birth ON intent (key) WHERE op = 'create'",
+    "CREATE INDEX intent_open ON intent (project, stage, seq) WHERE state = 'open'",
+    "CREATE INDEX intent_parked ON intent (project) WHERE state = 'parked'",
+    "CREATE INDEX intent_key ON intent (key)",
+    # Nonces of creates that were given up: what still turns up under them is an orphan to sweep.
+    "CREATE TABLE orphan (nonce TEXT PRIMARY KEY, target TEXT NOT NULL, key TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE audit (
+       id INTEGER PRIMARY KEY, at TEXT NOT NULL, run TEXT NOT NULL, source TEXT NOT NULL, event TEXT NOT NULL, rule TEXT NOT NULL,
+       verdict TEXT NOT NULL, reason TEXT NOT NULL, key TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '{}')""",
+    "CREATE INDEX audit_source ON audit (source)",
+    "CREATE INDEX audit_key ON audit (key) WHERE key <> ''",
+    "CREATE INDEX audit_run ON audit (run)",
+    """CREATE TABLE run (
+       id TEXT PRIMARY KEY, kind TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT NOT NULL DEFAULT '',
+       outcome TEXT NOT NULL DEFAULT '', counts TEXT NOT NULL DEFAULT '{}', digest TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT ''
+       ) WITHOUT ROWID""",
+    # Records to read again on the next run: their rules could not be evaluated, or they belong to something not visible yet.
+    """CREATE TABLE recheck (system TEXT, kind TEXT, id TEXT, why TEXT NOT NULL, since TEXT NOT NULL, PRIMARY KEY (system, kind, id))
+       WITHOUT ROWID""",
+    # What the CRM should say about each object (want) and what we last managed to write (done).
+    """CREATE TABLE write_back (system TEXT, kind TEXT, id TEXT, want TEXT NOT NULL, done TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '',
+       parked INTEGER NOT NULL DEFAULT 0, at TEXT NOT NULL, PRIMARY KEY (system, kind, id)) WITHOUT ROWID""",
+    "CREATE INDEX write_back_due ON write_back (system) WHERE want <> done AND parked = 0",
+)

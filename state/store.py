@@ -1,0 +1,310 @@
+"""The embedded store: one SQLite file in WAL mode, one writer, short transactions, nothing held across the network."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from connectors.base import StateError
+from engine.model import CrmKind, WriteBack
+from state.codec import dump, load, moment, stamp
+from state.lock import Lock
+from state.schema import migrations
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A CRM record as last seen. `data` is the canonical model as JSON text, `hash` its content hash."""
+
+    id: str
+    hash: str
+    data: str
+    customer: str = ""
+    deleted: bool = False
+    merged_into: str = ""
+    modified_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the audit trail: what became of an event of `source`, by which rule (or ""), about which key (or "")."""
+
+    source: str
+    event: str
+    rule: str
+    verdict: str
+    reason: str
+    key: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str
+    kind: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    digest: str = ""
+    error: str = ""
+
+
+class Store:
+    """Raises StateError for what a user can do something about: held, newer than the program, read-only, full, damaged."""
+
+    def __init__(self, path: Path, *, now: datetime, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._lock = None if read_only else Lock(_prepared(path), now=now)
+        try:
+            self.db = Database(_connect(path, read_only=read_only))
+            self._migrate()
+        except BaseException:
+            self._unlock()
+            raise
+
+    def close(self) -> None:
+        self.db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _migrate(self) -> None:
+        with explained(self.path):
+            known = {migration.name for migration in migrations._migrations}
+            newer = [migration.name for migration in migrations.applied(self.db) if migration.name not in known]
+            if newer:
+                raise StateError(
+                    f"{self.path} was written by a newer version of handoff ({newer[-1]}); update the program, the file is untouched"
+                )
+            if self.read_only:
+                if migrations.pending(self.db):
+                    raise StateError(f"{self.path} is not set up yet; run `handoff sync` first")
+            else:
+                migrations.apply(self.db)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Database]:
+        """All or nothing; nested use joins the outer one."""
+        with explained(self.path), self.db.atomic():
+            yield self.db
+
+    # cursors
+
+    def cursor(self, system: str, kind: CrmKind) -> str | None:
+        row = self.db.execute("SELECT value FROM cursor WHERE system = ? AND kind = ?", (system, kind)).fetchone()
+        return row[0] if row else None
+
+    def save_cursor(self, system: str, kind: CrmKind, value: str, now: datetime) -> None:
+        self.db.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?)", (system, kind, value, stamp(now)))
+
+    # meta
+
+    def meta(self, key: str) -> str | None:
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def save_meta(self, key: str, value: str) -> None:
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # snapshots
+
+    def snapshots(self, system: str, kind: CrmKind, ids: Iterable[str]) -> dict[str, Snapshot]:
+        found = self._in("SELECT {columns} FROM snapshot WHERE system = ? AND kind = ? AND id IN ({marks})", (system, kind), ids)
+        return {row[0]: _snapshot(row) for row in found}
+
+    def all_snapshots(self, system: str, kind: CrmKind) -> Iterator[Snapshot]:
+        rows = self.db.execute(f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0", (system, kind))  # noqa: S608
+        return (_snapshot(row) for row in rows)
+
+    def of_customer(self, system: str, customer: str) -> list[str]:
+        """Ids of the deals that belong to a customer."""
+        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND customer = ? AND kind = 'deal'", (system, customer))
+        return [row[0] for row in rows]
+
+    def merged_into(self, system: str, kind: CrmKind, winner: str) -> list[str]:
+        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND kind = ? AND merged_into = ?", (system, kind, winner))
+        return [row[0] for row in rows]
+
+    def count_snapshots(self) -> dict[tuple[str, CrmKind], int]:
+        rows = self.db.execute("SELECT system, kind, count(*) FROM snapshot WHERE deleted = 0 GROUP BY system, kind")
+        return {(system, kind): count for system, kind, count in rows}
+
+    def save_snapshots(self, system: str, kind: CrmKind, snapshots: Sequence[Snapshot], now: datetime) -> None:
+        rows = [
+            (system, kind, s.id, s.hash, s.data, s.customer, int(s.deleted), s.merged_into, s.modified_at, stamp(now)) for s in snapshots
+        ]
+        self.db.conn.executemany("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    # records to look at again
+
+    def recheck(self, system: str, kind: CrmKind) -> dict[str, str]:
+        rows = self.db.execute("SELECT id, why FROM recheck WHERE system = ? AND kind = ?", (system, kind))
+        return dict(rows.fetchall())
+
+    def save_recheck(self, system: str, kind: CrmKind, whys: Mapping[str, str], now: datetime) -> None:
+        rows = [(system, kind, id_, why, stamp(now)) for id_, why in whys.items()]
+        self.db.conn.executemany("INSERT OR REPLACE INTO recheck VALUES (?, ?, ?, ?, ?)", rows)
+
+    def clear_recheck(self, system: str, kind: CrmKind, ids: Iterable[str]) -> None:
+        self.db.conn.executemany("DELETE FROM recheck WHERE system = ? AND kind = ? AND id = ?", [(system, kind, id_) for id_ in ids])
+
+    # what the CRM should say
+
+    def want_back(self, system: str, rows: Iterable[WriteBack], now: datetime) -> None:
+        """Remember what to write to the CRM; equal values already written leave nothing due."""
+        self.db.conn.executemany(
+            "INSERT INTO write_back (system, kind, id, want, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (system, kind, id)"
+            " DO UPDATE SET want = excluded.want, parked = 0, error = '', at = excluded.at WHERE write_back.want <> excluded.want",
+            [(system, row.kind, row.id, dump(row.fields), stamp(now)) for row in rows],
+        )
+
+    def due_back(self, system: str) -> list[WriteBack]:
+        rows = self.db.execute("SELECT kind, id, want FROM write_back WHERE system = ? AND want <> done AND parked = 0", (system,))
+        return [WriteBack(kind, id_, load(want)) for kind, id_, want in rows]
+
+    def settle_back(self, system: str, row: WriteBack, error: str, *, park: bool, now: datetime) -> None:
+        done = dump(row.fields) if not error else None
+        self.db.execute(
+            "UPDATE write_back SET done = coalesce(?, done), error = ?, parked = ?, at = ? WHERE system = ? AND kind = ? AND id = ?",
+            (done, error, int(park), stamp(now), system, row.kind, row.id),
+        )
+
+    def parked_back(self) -> list[dict[str, Any]]:
+        rows = self.db.execute("SELECT system, kind, id, error, at FROM write_back WHERE parked = 1 ORDER BY at")
+        return [dict(zip(("system", "kind", "id", "error", "at"), row, strict=True)) for row in rows]
+
+    # the audit trail and the runs
+
+    def note(self, run: str, notes: Iterable[Note], now: datetime) -> None:
+        """Add to the audit trail."""
+        rows = [(stamp(now), run, n.source, n.event, n.rule, n.verdict, n.reason, n.key, dump(n.detail)) for n in notes]
+        self.db.conn.executemany(
+            "INSERT INTO audit (at, run, source, event, rule, verdict, reason, key, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+
+    def audit(self, *, source: str = "", key: str = "", run: str = "", limit: int = 200) -> list[dict[str, Any]]:
+        """Newest first; every given filter applies."""
+        filters = [(name, value) for name, value in (("source", source), ("key", key), ("run", run)) if value]
+        where = " AND ".join(f"{name} = ?" for name, _ in filters) or "1"
+        names = ("at", "run", "source", "event", "rule", "verdict", "reason", "key", "detail")
+        rows = self.db.execute(
+            f"SELECT {', '.join(names)} FROM audit WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - names from the code above
+            (*[value for _, value in filters], limit),
+        )
+        return [{**dict(zip(names, row, strict=True)), "detail": load(row[-1])} for row in rows]
+
+    def start_run(self, id_: str, kind: str, now: datetime) -> None:
+        with self.transaction():
+            self.db.execute("INSERT INTO run (id, kind, started_at) VALUES (?, ?, ?)", (id_, kind, stamp(now)))
+
+    def end_run(self, id_: str, outcome: str, counts: Mapping[str, int], now: datetime, *, digest: str = "", error: str = "") -> None:
+        with self.transaction():
+            self.db.execute(
+                "UPDATE run SET ended_at = ?, outcome = ?, counts = ?, digest = ?, error = ? WHERE id = ?",
+                (stamp(now), outcome, dump(counts), digest, error[:2000], id_),
+            )
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        rows = self.db.execute(
+            "SELECT id, kind, started_at, ended_at, outcome, counts, digest, error FROM run ORDER BY started_at DESC, id DESC LIMIT ?",
+            (limit,),
+        )
+        return [Run(r[0], r[1], moment(r[2]), moment(r[3]) if r[3] else None, r[4], load(r[5]), r[6], r[7]) for r in rows]
+
+    def forget_before(self, cut: datetime) -> int:
+        """Drop audit rows, ended runs and settled intents older than `cut`; links and snapshots stay. Gives how many rows went."""
+        with self.transaction():
+            gone = 0
+            for statement in (
+                "DELETE FROM audit WHERE at < ?",
+                "DELETE FROM run WHERE started_at < ? AND ended_at <> ''",
+                "DELETE FROM intent WHERE done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'",
+                "DELETE FROM orphan WHERE at < ?",
+            ):
+                gone += self.db.execute(statement, (stamp(cut),)).rowcount
+        return gone
+
+    def _in(self, statement: str, head: tuple[Any, ...], ids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        pending = list(ids)
+        for start in range(0, len(pending), _CHUNK):
+            chunk = pending[start : start + _CHUNK]
+            text = statement.format(columns=_COLUMNS, marks=",".join("?" * len(chunk)))
+            yield from self.db.execute(text, (*head, *chunk)).fetchall()
+
+
+_COLUMNS = "id, hash, data, customer, deleted, merged_into, modified_at"
+
+
+def _snapshot(row: Sequence[Any]) -> Snapshot:
+    return Snapshot(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
+
+
+def _prepared(path: Path) -> Path:
+    """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise StateError(
+            f"cannot write {path} ({error.strerror}); check the folder's permissions or choose another with --state"
+        ) from error
+    return path.with_name(path.name + ".lock")
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    with explained(path):
+        if read_only and not path.exists():
+            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+
+_MEANINGS = (
+    ("disk is full", "the disk is full; make room and run again, nothing is half-done"),
+    ("readonly", "the file or its folder may not be written; check permissions"),
+    ("disk i/o", "the disk does not answer properly; check it before going on"),
+    ("unable to open", "the file cannot be opened; check the folder and its permissions"),
+    ("not a database", "this is not a handoff state file"),
+    ("malformed", "the file is damaged; restore a backup (`handoff state backup` makes them)"),
+    ("locked", "another process is writing to it; try again when that has ended"),
+)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite says into a StateError that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error).lower()
+        advice = next((meaning for sign, meaning in _MEANINGS if sign in text), None)
+        if advice is None:
+            raise
+        raise StateError(f"state {path}: {advice}") from error
