@@ -183,7 +183,9 @@ class Outbox:
                 statement = "UPDATE link SET remote_id = ?, url = ?, base = ?, done_at = ? WHERE key = ?"
                 self._db.execute(statement, (outcome.remote_id, outcome.url, dump(outcome.base), at, intent.key))
             case "update":
-                base = {**self.links([intent.key])[intent.key].base, **outcome.base}
+                known = self.links([intent.key])[intent.key].base
+                custom = {**known.get("custom", {}), **outcome.base.get("custom", {})}
+                base = {**known, **outcome.base, **({"custom": custom} if custom else {})}
                 self._db.execute("UPDATE link SET base = ? WHERE key = ?", (dump(base), intent.key))
             case "publish":
                 statement = "UPDATE link SET published_at = ?, base = ?, url = coalesce(nullif(?, ''), url) WHERE key = ?"
@@ -219,6 +221,13 @@ class Outbox:
     def parked(self) -> list[Intent]:
         rows = self._db.execute(f"SELECT {_INTENT} FROM intent WHERE state = 'parked' ORDER BY seq")  # noqa: S608
         return [_intent(row) for row in rows]
+
+    def parked_of(self, project: str) -> list[Intent]:
+        rows = self._db.execute(f"SELECT {_INTENT} FROM intent WHERE state = 'parked' AND project = ?", (project,))  # noqa: S608
+        return [_intent(row) for row in rows]
+
+    def intent(self, seq: int) -> Intent:
+        return _intent(self._db.execute(f"SELECT {_INTENT} FROM intent WHERE seq = ?", (seq,)).fetchone())  # noqa: S608
 
     def retry(self, seq: int, now: datetime) -> None:
         self._db.execute("UPDATE intent SET state = 'open', attempts = 0, due_at = ?, done_at = '' WHERE seq = ?", (stamp(now), seq))

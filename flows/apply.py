@@ -1,0 +1,392 @@
+"""Carry out what the outbox holds for one target: parents before children, eldest first, many projects at once, resumable at any point."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from connectors.base import (
+    Ambiguous,
+    AuthError,
+    Conflict,
+    ConnectorError,
+    Create,
+    Publish,
+    QuotaExhausted,
+    RateLimited,
+    Rejected,
+    Remote,
+    Runtime,
+    Target,
+    Transient,
+    Update,
+    Write,
+)
+from engine.merge import Merged, merge
+from flows.commits import Commits
+from state import Intent, Link, Note, Outbox, Outcome, Store
+
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
+_WORKERS = 12
+
+
+@dataclass(slots=True)
+class Stop:
+    """Set by a signal: finish what is in flight, start nothing new."""
+
+    asked: bool = False
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one drain did. `counts` has created, updated, published, kept (a person's edits left alone), parked, adopted, and created by kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    stopped_by: ConnectorError | None = None
+
+
+class Drain:
+    """One drain of one target's outbox.
+
+    Works until nothing is due, `patience` has passed while only waiting (for look-ups to become conclusive, for a pause the tool asked for),
+    a stop was asked for, or the connector's credentials or quota gave out; what is left stays open for the next run.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        *,
+        run: str,
+        runtime: Runtime,
+        stop: Stop | None = None,
+        patience: timedelta = timedelta(minutes=3),
+        progress: Callable[[str, int], None] | None = None,
+        workers: int = _WORKERS,
+    ) -> None:
+        self._outbox = Outbox(store)
+        self._store = store
+        self._commit = Commits(store)
+        self._target = target
+        self._run = run
+        self._runtime = runtime
+        self._stop = stop or Stop()
+        self._patience = patience
+        self._progress = progress or (lambda _what, _count: None)
+        self._workers = workers
+        self.applied = Applied()
+
+    async def __call__(self) -> Applied:
+        waited = timedelta()
+        while not self._halted():
+            due = self._outbox.due_projects(self._target.system, self._now())
+            if due:
+                before = self._settled()
+                await self._drain_all(due)
+                waited = timedelta() if self._settled() > before else waited
+            pause = self._pause()
+            if pause is None or waited + pause > self._patience or self._halted():
+                break
+            waited += pause
+            await self._runtime.sleep(pause.total_seconds())
+        return self.applied
+
+    def _settled(self) -> int:
+        return sum(self.applied.counts.values())
+
+    def _halted(self) -> bool:
+        return self._stop.asked or self.applied.stopped_by is not None
+
+    def _now(self) -> Any:
+        return self._runtime.clock()
+
+    def _pause(self) -> timedelta | None:
+        """How long until something falls due; None when nothing is open or what is open waits for a person."""
+        due = self._outbox.next_due(self._target.system)
+        return None if due is None else max(due - self._now(), timedelta(milliseconds=1))
+
+    async def _drain_all(self, projects: Sequence[str]) -> None:
+        queue = iter(projects)
+
+        async def work() -> None:
+            for project in queue:
+                if self._halted():
+                    return
+                await _Project(self, project).drain()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._workers, len(projects))):
+                    group.create_task(work())
+        except BaseExceptionGroup as several:
+            raise _first(several) from several
+
+
+class _Project:
+    """The open intents of one project, worked off in batches."""
+
+    def __init__(self, drain: Drain, project: str) -> None:
+        self._d = drain
+        self._outbox = drain._outbox
+        self._target = drain._target
+        self._open = {intent.seq: intent for intent in self._outbox.of_project(project)}
+        self._links = self._outbox.project_links(project)
+        self._parked = {intent.key for intent in self._outbox.parked_of(project)}
+        self._project = project
+
+    async def drain(self) -> None:
+        while not self._d._halted() and (batch := self._ready()):
+            doubtful = [intent for intent in batch if self._in_doubt(intent)]
+            await (self._resolve(doubtful) if doubtful else self._perform(batch))
+
+    def _in_doubt(self, intent: Intent) -> bool:
+        repeatable = self._links[intent.key].item.kind in self._target.traits.repeatable
+        return intent.op == "create" and intent.sent_at is not None and not repeatable
+
+    # which are ready
+
+    def _ready(self) -> list[Intent]:
+        now, size = self._d._now(), self._target.traits.batch
+        found: dict[str, Intent] = {}
+        for intent in self._open.values():
+            if intent.key not in found and intent.due_at <= now and self._is_ready(intent):
+                found[intent.key] = intent
+                if len(found) == size:
+                    break
+        return list(found.values())
+
+    def _is_ready(self, intent: Intent) -> bool:
+        link = self._links[intent.key]
+        match intent.op:
+            case "publish":
+                return self._is_complete()
+            case "update":
+                return bool(link.remote_id)
+        item = link.item
+        if item.kind in ("comment", "status") and not self._links[self._project].published_at:
+            return False
+        needs = (item.parent, item.section, *item.depends_on) if item.kind != "project" else ()
+        return all(self._links[key].remote_id for key in needs if key)
+
+    def _is_complete(self) -> bool:
+        """Everything that is born with the project is there: nothing open, nothing parked before the publishing."""
+        waiting = any(intent.op == "create" and self._born_with(intent.key) for intent in self._open.values())
+        return not waiting and not any(self._born_with(key) for key in self._parked)
+
+    def _born_with(self, key: str) -> bool:
+        return self._links[key].item.kind not in ("comment", "status")
+
+    # doing
+
+    async def _perform(self, batch: Sequence[Intent]) -> None:
+        merges = await self._merges([intent for intent in batch if intent.op == "update"])
+        writes = {intent.seq: write for intent in batch if (write := self._write(intent, merges)) is not None}
+        sending = [intent for intent in batch if intent.seq in writes]
+        if sending:
+            nonces = {seq: write.nonce for seq, write in writes.items() if isinstance(write, Create)}
+            now = self._d._now()
+            await self._d._commit(lambda: self._outbox.sent(sending, nonces, now))
+        try:
+            answers = await self._target.write([writes[intent.seq] for intent in sending]) if sending else []
+        except (AuthError, QuotaExhausted) as error:
+            answers = [error] * len(sending)
+        results: dict[int, Remote | ConnectorError | None] = dict(zip((intent.seq for intent in sending), answers, strict=True))
+        outcomes = [self._outcome(intent, results.get(intent.seq), merges.get(intent.seq), writes.get(intent.seq)) for intent in batch]
+        await self._settle(outcomes, merges)
+        stop = next((answer for answer in answers if isinstance(answer, AuthError | QuotaExhausted)), None)
+        if stop is not None:
+            self._d.applied.stopped_by = stop
+
+    async def _merges(self, updates: Sequence[Intent]) -> dict[int, Merged | ConnectorError]:
+        found: dict[int, Merged | ConnectorError] = {}
+        by_kind: dict[Any, list[Intent]] = {}
+        for intent in updates:
+            by_kind.setdefault(self._links[intent.key].item.kind, []).append(intent)
+        for kind, intents in by_kind.items():
+            try:
+                held = await self._target.read(kind, [self._links[intent.key].remote_id for intent in intents])
+            except ConnectorError as error:
+                found.update((intent.seq, error) for intent in intents)
+                continue
+            found.update((intent.seq, self._merge(intent, remote)) for intent, remote in zip(intents, held, strict=True))
+        return found
+
+    def _merge(self, intent: Intent, held: Remote | None) -> Merged | ConnectorError:
+        link = self._links[intent.key]
+        if held is None:
+            return Rejected(f"{link.item.kind} {link.url or link.remote_id} is gone; somebody deleted it in {self._target.system}")
+        kind = link.item.kind
+        return merge(
+            base=link.base,
+            want=intent.changed,
+            held=held.fields,
+            keep=intent.keep,
+            same=lambda name, ours, theirs: self._target.same(kind, name, ours, theirs),
+        )
+
+    def _write(self, intent: Intent, merges: Mapping[int, Merged | ConnectorError]) -> Write | None:
+        link = self._links[intent.key]
+        match intent.op:
+            case "create":
+                return self._create(link, f"{self._d._runtime.random.getrandbits(64):016x}")
+            case "publish":
+                return Publish(link.remote_id, link.item)
+        merged = merges[intent.seq]
+        return Update(link.remote_id, link.item.kind, merged.write) if isinstance(merged, Merged) and merged.write else None
+
+    def _create(self, link: Link, nonce: str) -> Create:
+        item = link.item
+        return Create(
+            item,
+            nonce,
+            project=self._remote(item.project) if item.kind != "project" else "",
+            parent=self._remote(item.parent),
+            section=self._remote(item.section),
+            depends_on=tuple(self._remote(key) for key in item.depends_on),
+        )
+
+    def _remote(self, key: str) -> str:
+        return self._links[key].remote_id if key else ""
+
+    # settling doubt
+
+    async def _resolve(self, doubtful: Sequence[Intent]) -> None:
+        """Look for what lost answers made: adopt it, or send again once it can no longer turn up."""
+        creates = [self._create(self._links[intent.key], intent.nonce) for intent in doubtful]
+        try:
+            found = await self._target.find(creates)
+        except ConnectorError as error:
+            outcomes = [Outcome(intent, "doubt", due_at=self._later(intent), error=f"look-up failed: {error}") for intent in doubtful]
+            await self._settle(outcomes, {})
+            if isinstance(error, AuthError | QuotaExhausted):
+                self._d.applied.stopped_by = error
+            return
+        await self._settle([self._found(intent, answer) for intent, answer in zip(doubtful, found, strict=True)], {})
+
+    def _found(self, intent: Intent, answer: Remote | Conflict | None) -> Outcome:
+        if isinstance(answer, Remote):
+            self._d.applied.counts["adopted"] += 1
+            return Outcome(intent, "done", answer.id, answer.url, base=self._links[intent.key].item.fields)
+        if isinstance(answer, Conflict):
+            return Outcome(intent, "parked", error=f"{answer} ({', '.join(answer.theirs)})")
+        now, traits = self._d._now(), self._target.traits
+        conclusive = (intent.sent_at or now) + traits.late_commit + traits.find_lag
+        if now < conclusive:
+            return Outcome(intent, "doubt", due_at=conclusive, error="the answer was lost; waiting until a look-up is conclusive")
+        return Outcome(intent, "again", due_at=now, error="the answer was lost and nothing was made; sending again")
+
+    # what became of them
+
+    def _outcome(
+        self, intent: Intent, answer: Remote | ConnectorError | None, merged: Merged | ConnectorError | None, write: Write | None
+    ) -> Outcome:
+        if isinstance(merged, ConnectorError):
+            answer = merged
+        if isinstance(answer, ConnectorError):
+            return self._failed(intent, answer)
+        if answer is None:
+            wanted = intent.changed if isinstance(merged, Merged) else {}
+            return Outcome(intent, "done", base=_without(wanted, merged))
+        written = self._links[intent.key].item.fields if not isinstance(write, Update) else _without(intent.changed, merged)
+        return Outcome(intent, "done", answer.id, answer.url, base=written)
+
+    def _failed(self, intent: Intent, error: ConnectorError) -> Outcome:
+        now, text = self._d._now(), str(error)
+        repeatable = self._links[intent.key].item.kind in self._target.traits.repeatable
+        match error:
+            case RateLimited():
+                return Outcome(intent, "again", due_at=now + timedelta(seconds=error.retry_after), error=text, counts=False)
+            case AuthError() | QuotaExhausted():
+                return Outcome(intent, "again", due_at=now, error=text, counts=False)
+            case Ambiguous() if intent.op == "create" and not repeatable:
+                return Outcome(intent, "doubt", due_at=now + self._target.traits.find_lag, error=text)
+            case Transient() | Ambiguous():
+                return Outcome(intent, "again", due_at=self._later(intent), error=text)
+            case Conflict():
+                return Outcome(intent, "parked", error=f"{text} ({', '.join(error.theirs)})" if error.theirs else text)
+        return Outcome(intent, "parked", error=text)
+
+    def _later(self, intent: Intent) -> Any:
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(intent.attempts, 12))
+        return self._d._now() + pause * self._d._runtime.random.uniform(0.5, 1.0)
+
+    async def _settle(self, outcomes: Sequence[Outcome], merges: Mapping[int, Merged | ConnectorError]) -> None:
+        now = self._d._now()
+        notes = [note for outcome in outcomes for note in self._notes(outcome, merges.get(outcome.intent.seq))]
+
+        def work() -> None:
+            self._outbox.settle(outcomes, now)
+            self._d._store.note(self._d._run, notes, now)
+
+        await self._d._commit(work)
+        done = [outcome for outcome in outcomes if outcome.verdict == "done"]
+        self._refresh(outcomes, (outcome.intent.key for outcome in done))
+        self._count(outcomes)
+        self._d._progress(self._project, len(done))
+
+    def _refresh(self, outcomes: Sequence[Outcome], changed: Iterable[str]) -> None:
+        self._links.update(self._outbox.links(list(changed)))
+        for outcome in outcomes:
+            seq = outcome.intent.seq
+            match outcome.verdict:
+                case "done":
+                    del self._open[seq]
+                case "parked":
+                    self._parked.add(self._open.pop(seq).key)
+                case _:
+                    self._open[seq] = self._outbox.intent(seq)
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        counts = self._d.applied.counts
+        for outcome in outcomes:
+            intent = outcome.intent
+            if outcome.verdict == "done":
+                counts[{"create": "created", "update": "updated", "publish": "published"}[intent.op]] += 1
+                if intent.op == "create":
+                    counts[f"created {self._links[intent.key].item.kind}"] += 1
+            elif outcome.verdict == "parked":
+                counts["parked"] += 1
+            if outcome.error:
+                self._d.applied.errors.append(f"{intent.key}: {outcome.error}")
+
+    def _notes(self, outcome: Outcome, merged: Merged | ConnectorError | None) -> list[Note]:
+        """The audit trail tells what a project, an update or a refusal came to; a created task is told by its link."""
+        intent, link = outcome.intent, self._links[outcome.intent.key]
+        notes = []
+        if outcome.verdict == "parked":
+            notes.append(Note(link.source, link.event, link.rule, "parked", outcome.error, intent.key))
+        elif outcome.verdict == "done" and (intent.op != "create" or link.item.kind in ("project", "comment", "status")):
+            verdict = {"create": "created", "update": "updated", "publish": "published"}[intent.op]
+            notes.append(Note(link.source, link.event, link.rule, verdict, intent.why, intent.key))
+        if isinstance(merged, Merged):
+            for name, (ours, theirs) in merged.kept.items():
+                self._d.applied.counts["kept"] += 1
+                detail = {"field": name, "ours": _short(ours), "theirs": _short(theirs)}
+                notes.append(
+                    Note(link.source, link.event, link.rule, "kept", f"{name} was changed by a person and stays", intent.key, detail)
+                )
+        return notes
+
+
+def _without(wanted: Mapping[str, Any], merged: Merged | ConnectorError | None) -> dict[str, Any]:
+    """The wanted values that now stand in the tool: all but those a person keeps."""
+    kept = merged.kept if isinstance(merged, Merged) else {}
+    standing = {name: value for name, value in wanted.items() if name not in kept}
+    if "custom" in standing:
+        standing["custom"] = {name: value for name, value in standing["custom"].items() if f"custom.{name}" not in kept}
+    return standing
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
