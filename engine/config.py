@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from engine.model import CrmKind, ProjectStatus
 
@@ -36,12 +36,14 @@ Event = Literal[
     "feedback.updated",
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+When = Annotated[str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value)]
 
 
 class Section(BaseModel):
     """Shared settings of every section: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # a number where text is wanted is that text: `values: {1: gold}` and `api_version: 61.0` need no quotes
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
 
 
 # rules.yaml
@@ -81,11 +83,12 @@ class SetStatus(Section):
 
 def _action_tag(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return next((tag for tag in ("create", "comment", "set_status") if tag in keys), "create")
+    return "do:" + next((tag for tag in ("create", "comment", "set_status") if tag in keys), "create")
 
 
+# the tags hold a colon, so that in the place of an error they cannot be taken for keys
 Do = Annotated[
-    Annotated[CreateProject, Tag("create")] | Annotated[AddComment, Tag("comment")] | Annotated[SetStatus, Tag("set_status")],
+    Annotated[CreateProject, Tag("do:create")] | Annotated[AddComment, Tag("do:comment")] | Annotated[SetStatus, Tag("do:set_status")],
     Discriminator(_action_tag),
 ]
 
@@ -95,7 +98,7 @@ class Rule(Section):
     description: str = Field("", description="For people.")
     enabled: bool = Field(True, description="A disabled rule is checked but never fires.")
     on: list[Event] = Field(min_length=1, description="Events that wake the rule.")
-    when: str = Field("true", min_length=1, description="Condition over `deal`, `customer`, `feedback`, `before` and `event`.")
+    when: When = Field("true", min_length=1, description="Condition over `deal`, `customer`, `feedback`, `before` and `event`.")
     do: list[Do] = Field(min_length=1, description="What follows, in this order.")
     limits: RuleLimits = Field(default_factory=RuleLimits, description="Tighter limits for this rule.")
     backfill: date | None = Field(None, description="On first contact also act on what happened on or after this date.")
@@ -134,7 +137,16 @@ class StatusFlags(Section):
     closed: str = Field(description="Boolean CRM field that is true for won and lost deals.")
 
 
-FieldSpec = str | FieldSource | StatusFlags
+def _field_tag(value: Any) -> str:
+    if isinstance(value, StatusFlags) or (isinstance(value, dict) and {"won", "closed"} & value.keys()):
+        return "field:flags"
+    return "field:source" if isinstance(value, FieldSource | dict) else "field:name"
+
+
+FieldSpec = Annotated[
+    Annotated[str, Tag("field:name")] | Annotated[FieldSource, Tag("field:source")] | Annotated[StatusFlags, Tag("field:flags")],
+    Discriminator(_field_tag),
+]
 ChildName = Literal["contacts", "line_items", "stage_history"]
 
 
@@ -201,7 +213,7 @@ class SubtaskSpec(Section):
     after: list[Name] = Field(default_factory=list, description="Slots this task waits for.")
     milestone: bool = Field(False, description="A point in time rather than work.")
     custom: dict[str, str] = Field(default_factory=dict, description="Custom field (a name under the target's `fields`) → template.")
-    when: str = Field("", description="Condition; without it the task is always made.")
+    when: When = Field("", description="Condition; without it the task is always made.")
     for_each: str = Field(
         "", alias="for", description="`item in deal.line_items`: one task for each, `item` is available in its templates."
     )
@@ -214,7 +226,7 @@ class TaskSpec(SubtaskSpec):
 class SectionSpec(Section):
     slot: Name = Field(description="Stable name; part of the key.")
     name: str = Field(min_length=1, description="Template of the name.")
-    when: str = Field("", description="Condition; without it the section is always made.")
+    when: When = Field("", description="Condition; without it the section is always made.")
     tasks: list[TaskSpec] = Field(default_factory=list, description="Tasks in this section, in this order.")
 
 
