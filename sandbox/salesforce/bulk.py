@@ -15,7 +15,8 @@ from sandbox.salesforce.conditions import getter, resolve
 from sandbox.salesforce.errors import ApiError, not_found
 from sandbox.salesforce.org import Org
 from sandbox.salesforce.query import Result, find_table, run
-from sandbox.salesforce.soql import Name, Query, parse
+from sandbox.salesforce.soql import parse
+from sandbox.salesforce.tree import Name, Query
 from sandbox.salesforce.values import Row, number_id, stamp
 from sandbox.web import Reply
 

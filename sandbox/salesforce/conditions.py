@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.schema import ID_KINDS, NUMBER_KINDS, Field, Spec
-from sandbox.salesforce.soql import Among, Compare, Condition, Every, Name, Not, Some, Value, fault_at
+from sandbox.salesforce.soql import fault_at
 from sandbox.salesforce.store import LAST, Place, Table
+from sandbox.salesforce.tree import Among, Compare, Condition, Every, Name, Not, Some, Value
 from sandbox.salesforce.values import Row, long_id
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox.salesforce import derive
 from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.mass import load_rows
 from sandbox.salesforce.objects import STAGES, standard_objects
 from sandbox.salesforce.schema import Field, Spec
 from sandbox.salesforce.store import Table
@@ -16,7 +17,6 @@ from sandbox.salesforce.transaction import Transaction
 from sandbox.salesforce.values import Row, held, long_id, number_id, stamp
 
 Clock = Callable[[], datetime]
-_STAMPS = ("CreatedDate", "LastModifiedDate", "SystemModstamp")
 
 
 class Org:
@@ -134,7 +134,7 @@ class Org:
         self, object_name: str, fields: Mapping[str, Any], at: datetime | None = None, id: str | None = None, *, by: str | None = None
     ) -> str:
         table = self.tables[object_name]
-        row = self._new(table, fields, stamp(at or self.clock()), id, by)
+        row = self.new_row(table, fields, stamp(at or self.clock()), id, by)
         derive.complete(self, object_name, row, None, set(fields))
         table.put(row)
         self._follow(object_name, row, None)
@@ -209,30 +209,14 @@ class Org:
 
     def bulk_load(self, object_name: str, rows: Iterable[Mapping[str, Any]]) -> list[str]:
         """Inserts many rows fast; each may carry its own `Id`, `CreatedDate`, `LastModifiedDate` and `SystemModstamp`."""
-        table, now = self.tables[object_name], stamp(self.clock())
-        made: list[Row] = []
-        for fields in rows:
-            plain = {name: value for name, value in fields.items() if name not in _STAMPS and name != "Id"}
-            row = self._new(table, plain, now, fields.get("Id"), None)
-            created = held(fields.get("CreatedDate"), "datetime") or held(fields.get("SystemModstamp"), "datetime") or now
-            modified = held(fields.get("SystemModstamp"), "datetime") or held(fields.get("LastModifiedDate"), "datetime") or created
-            row |= {"CreatedDate": created, "SystemModstamp": modified}
-            row["LastModifiedDate"] = held(fields.get("LastModifiedDate"), "datetime") or modified
-            derive.complete(self, object_name, row, None, set(plain))
-            made.append(row)
-        table.load(made)
-        if object_name == "Opportunity":
-            past = (derive.history({**row, "LastModifiedDate": row["CreatedDate"]}, None) for row in made)
-            self.tables["OpportunityHistory"].load([{"Id": self.next_id("OpportunityHistory"), **each} for each in past if each])
-        if object_name == "OpportunityLineItem":
-            self._mark_lines({row["OpportunityId"] for row in made})
-        return [str(row["Id"]) for row in made]
+        return load_rows(self, object_name, rows)
 
     def next_id(self, object_name: str) -> str:
         self._numbers[object_name] += 1
         return number_id(self.spec(object_name).prefix, self._numbers[object_name])
 
-    def _new(self, table: Table, fields: Mapping[str, Any], when: str, id: str | None, by: str | None) -> Row:
+    def new_row(self, table: Table, fields: Mapping[str, Any], when: str, id: str | None = None, by: str | None = None) -> Row:
+        """A row with its defaults, not yet in its table."""
         user = by or self.admin_id
         row: Row = {"Id": long_id(id) if id else self.next_id(table.spec.name), "CreatedDate": when, "LastModifiedDate": when}
         row |= {"SystemModstamp": when, "CreatedById": user, "LastModifiedById": user}
@@ -253,9 +237,10 @@ class Org:
         if object_name == "Opportunity" and (past := derive.history(row, old)):
             self.tables["OpportunityHistory"].put({"Id": self.next_id("OpportunityHistory"), **past})
         if object_name == "OpportunityLineItem" and old is None:
-            self._mark_lines({row["OpportunityId"]})
+            self.mark_lines({row["OpportunityId"]})
 
-    def _mark_lines(self, deals: set[str | None]) -> None:
+    def mark_lines(self, deals: set[str | None]) -> None:
+        """Notes on the deals that they have line items; no stamp moves."""
         table = self.tables["Opportunity"]
         for id in deals:
             deal = table.rows.get(id or "")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sandbox.salesforce.conditions import EVERYTHING, Get, Test, compile_test, getter, named_ids, resolve, span
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.schema import Child, Field, Spec
-from sandbox.salesforce.soql import Condition, Name, Order, Query, fault_at
+from sandbox.salesforce.soql import fault_at
 from sandbox.salesforce.store import Table
+from sandbox.salesforce.tree import Condition, Name, Order, Query
 from sandbox.salesforce.values import Row
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ class Table:
         self.gone: list[Place] = []
         self.orders: dict[str, list[Place]] = {name: [] for name in spec.ordered}
         self.index: dict[str, dict[Any, dict[str, None]]] = {}
+        self._caseless: set[str] = set()
         self.undo: list[Callable[[], None]] | None = None
         for field in spec.fields.values():
             self.watch(field)
@@ -33,6 +34,8 @@ class Table:
         """Keeps an index of `field` from now on, when it is of the indexed sort."""
         if field.indexed and field.name not in self.index:
             self.index[field.name] = {}
+            if field.textual:
+                self._caseless.add(field.name)
             for row in self.rows.values():
                 self._enter(field.name, row)
 
@@ -70,7 +73,7 @@ class Table:
 
     def ids(self, field: str, value: Any) -> Iterable[str]:
         """The ids whose indexed `field` holds `value`."""
-        return tuple(self.index[field].get(index_key(value), ()))
+        return tuple(self.index[field].get(self._key(field, value), ()))
 
     def between(self, field: str, low: Place, high: Place) -> Iterator[Row]:
         """Rows in (stamp, id) order, strictly after `low` and strictly before `high`."""
@@ -99,17 +102,12 @@ class Table:
             del order[bisect_left(order, (old[name], old["Id"]))]
         for name, index in self.index.items():
             if (value := old.get(name)) is not None:
-                index[index_key(value)].pop(old["Id"], None)
+                index[self._key(name, value)].pop(old["Id"], None)
 
     def _enter(self, name: str, row: Row) -> None:
         if (value := row.get(name)) is not None:
-            self.index[name].setdefault(index_key(value), {})[row["Id"]] = None
+            self.index[name].setdefault(self._key(name, value), {})[row["Id"]] = None
 
-
-def index_key(value: Any) -> Any:
-    """Ids differ by case, other text does not; an id is told by its 18 characters without a blank and is kept as it is."""
-    return value if not isinstance(value, str) or _is_id(value) else value.lower()
-
-
-def _is_id(value: str) -> bool:
-    return len(value) == 18 and value.isalnum()
+    def _key(self, field: str, value: Any) -> Any:
+        """Ids differ by case, other text does not."""
+        return value.lower() if field in self._caseless and isinstance(value, str) else value

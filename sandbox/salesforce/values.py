@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 Row = dict[str, Any]
@@ -41,8 +42,12 @@ def long_id(text: str) -> str:
     """The 18-character form of a 15-character id; anything else is given back as it is."""
     if len(text) != 15 or not text.isalnum():
         return text
-    checks = (sum(1 << place for place, char in enumerate(text[start : start + 5]) if char.isupper()) for start in (0, 5, 10))
-    return text + "".join(_CHECK[check] for check in checks)
+    return text + _check(text[:5]) + _check(text[5:10]) + _check(text[10:])
+
+
+@lru_cache(maxsize=100_000)
+def _check(five: str) -> str:
+    return _CHECK[sum(1 << place for place, char in enumerate(five) if char.isupper())]
 
 
 def number_id(prefix: str, number: int) -> str:
