@@ -197,7 +197,7 @@ async def serve(sandbox: Sandbox, *, port: int = 0) -> AsyncIterator[str]:
             incoming.path,
             dict(incoming.query),
             {k.lower(): v for k, v in incoming.headers.items()},
-            await incoming.read(),
+            await incoming.content.read(),
             incoming.raw_path,
         )
         try:
@@ -208,7 +208,7 @@ async def serve(sandbox: Sandbox, *, port: int = 0) -> AsyncIterator[str]:
             return web.Response(status=500)
         return web.Response(status=reply.status, body=reply.body, headers=dict(reply.headers))
 
-    runner = web.ServerRunner(web.Server(handler), access_log=None)
+    runner = web.ServerRunner(web.Server(handler, max_line_size=65_536, max_field_size=65_536), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=1.0)
     await site.start()
