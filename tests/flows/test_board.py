@@ -1,29 +1,24 @@
 from __future__ import annotations
 
-import io
-
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
 
 from flows.board import Board
 from flows.view import ProjectView, SectionView, initials, plain
-from tests.flows.views import SMALL, TODAY, project, task
+from tests.flows.views import SMALL, TODAY, printed, project, task
 
 
-def printed(view: ProjectView, width: int = 80) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(Board(view, TODAY))
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+def board(view: ProjectView, width: int = 80) -> list[str]:
+    return printed(Board(view, TODAY), width)
 
 
 def test_sections_stand_beside_each_other_with_their_counts() -> None:
-    titles = next(line for line in printed(SMALL) if "Handover" in line)
+    titles = next(line for line in board(SMALL) if "Handover" in line)
     assert titles.split() == ["Handover", "1/2", "启动", "Kickoff", "0/2"]
 
 
 def test_a_card_shows_who_when_and_how_far() -> None:
-    text = "\n".join(printed(SMALL))
+    text = "\n".join(board(SMALL))
     assert "✓ Sales briefing" in text
     assert "◆ Kickoff" in text
     assert "陈 · 1 Dec · 1/2" in text
@@ -31,7 +26,7 @@ def test_a_card_shows_who_when_and_how_far() -> None:
 
 
 def test_the_heading_tells_status_progress_and_owner() -> None:
-    heading = printed(SMALL)[0]
+    heading = board(SMALL)[0]
     assert heading == "明远智能 · Onboarding  ● on track  1/4 done · Chen Haoran · 23 Nov – 8 Dec"
 
 
@@ -41,29 +36,29 @@ def test_the_heading_tells_status_progress_and_owner() -> None:
 )
 def test_no_line_is_wider_than_the_terminal(width: int, name: str) -> None:
     view = project(*(SectionView(name, (task(name, None, TODAY),)) for _ in range(5)), name=name[:30])
-    assert max(cell_len(line) for line in printed(view, width)) <= width
+    assert max(cell_len(line) for line in board(view, width)) <= width
 
 
 def test_frames_stay_straight_beside_wide_characters() -> None:
-    cards = [line for line in printed(project(SectionView("S", (task("明远" * 60),)))) if line.startswith(("╭", "│", "╰"))]
+    cards = [line for line in board(project(SectionView("S", (task("明远" * 60),)))) if line.startswith(("╭", "│", "╰"))]
     assert {cell_len(line) for line in cards} == {80}
 
 
 def test_columns_wrap_when_narrow_and_join_when_wide() -> None:
     view = project(*(SectionView(f"S{number}", (task("t"),)) for number in range(6)))
-    rows = [sum(f"S{number}" in " ".join(printed(view, width)[1:2]) for number in range(6)) for width in (80, 160)]
+    rows = [sum(f"S{number}" in " ".join(board(view, width)[1:2]) for number in range(6)) for width in (80, 160)]
     assert rows == [3, 6]
 
 
 def test_markup_and_control_characters_in_a_name_are_only_text() -> None:
-    text = "\n".join(printed(project(SectionView("[red]S[/red]", (task("[bold]a\x1b[31m\u202eb[/bold]\r\nc"),)))))
+    text = "\n".join(board(project(SectionView("[red]S[/red]", (task("[bold]a\x1b[31m\u202eb[/bold]\r\nc"),)))))
     assert "[red]S[/red]" in text
     assert "[bold]a[31mb[/bold] c" in text
     assert "\x1b" not in text
 
 
 def test_an_empty_project_still_has_a_heading() -> None:
-    assert printed(project())[0].startswith("Onboarding")
+    assert board(project())[0].startswith("Onboarding")
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,25 @@
 from __future__ import annotations
 
-import io
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
 
 from flows.timeline import Timeline, fit
 from flows.view import ProjectView, SectionView
-from tests.flows.views import SMALL, TODAY, project, task
+from tests.flows.views import SMALL, TODAY, printed, project, task
 
 MONDAY = date(2026, 11, 23)
 
 
-def printed(view: ProjectView, width: int = 80, today: date = TODAY) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(Timeline(view, today))
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+def timeline(view: ProjectView, width: int = 80, today: date = TODAY) -> list[str]:
+    return printed(Timeline(view, today), width)
 
 
 def row(view: ProjectView, word: str, width: int = 80, today: date = TODAY) -> str:
-    return next(line for line in printed(view, width, today)[1:] if word in line)
+    return next(line for line in timeline(view, width, today)[1:] if word in line)
 
 
 def weeks(count: int) -> ProjectView:
@@ -41,9 +37,8 @@ def test_a_bar_covers_its_days_and_the_weekend_inside_it_is_lighter() -> None:
 
 
 def test_holidays_are_shaded_by_the_calendar_that_is_given() -> None:
-    console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(Timeline(weeks(1), MONDAY, lambda day: day != MONDAY + timedelta(days=2)))
-    bar = next(line for line in console.file.getvalue().splitlines() if "Work" in line)  # type: ignore[attr-defined]
+    lines = printed(Timeline(weeks(1), MONDAY, lambda day: day != MONDAY + timedelta(days=2)))
+    bar = next(line for line in lines if "Work" in line)
     assert bar.count("▒") * 6 == bar.count("█")
 
 
@@ -57,26 +52,26 @@ def test_milestones_are_diamonds_and_waiting_is_hinted_by_numbers() -> None:
 
 def test_today_is_marked_where_it_is_and_nowhere_when_it_is_outside() -> None:
     assert "┊" in row(SMALL, "Handover")
-    assert "┊" not in "".join(printed(SMALL, today=date(2020, 1, 1)))
-    assert "┊" not in "".join(printed(SMALL, today=date(2030, 1, 1)))
+    assert "┊" not in "".join(timeline(SMALL, today=date(2020, 1, 1)))
+    assert "┊" not in "".join(timeline(SMALL, today=date(2030, 1, 1)))
 
 
 def test_months_and_mondays_are_named() -> None:
-    lines = printed(SMALL, 120)
+    lines = timeline(SMALL, 120)
     assert "Nov" in lines[1]
     assert "Dec" in lines[1]
     assert [word for word in lines[2].split() if word.isdigit()] == ["23", "30", "07"]
 
 
 def test_a_project_without_dates_says_so() -> None:
-    assert "Nothing in this project has a date yet." in printed(project(SectionView("S", (task("x"),))))[1]
+    assert "Nothing in this project has a date yet." in timeline(project(SectionView("S", (task("x"),))))[1]
 
 
 @pytest.mark.parametrize("count", [1, 6, 12, 60, 300])
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_line_is_wider_than_the_terminal_however_long_the_project(count: int, width: int) -> None:
     view = project(SectionView("明远" * 30, weeks(count).sections[0].tasks))
-    assert max(cell_len(line) for line in printed(view, width)) <= width
+    assert max(cell_len(line) for line in timeline(view, width)) <= width
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(0, 5_000), st.integers(10, 300))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
+
+from rich.console import Console, RenderableType
 
 from flows.view import ProjectView, SectionView, TaskView
 
 TODAY = date(2026, 11, 25)  # a Wednesday
+
+
+def printed(shown: RenderableType, width: int = 80) -> list[str]:
+    """The lines a terminal of that width would show."""
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, legacy_windows=False).print(shown)
+    return file.getvalue().splitlines()
 
 
 def task(name: str, start: date | None = None, due: date | None = None, **fields: object) -> TaskView:
