@@ -208,9 +208,9 @@ async def serve(sandbox: Sandbox, *, port: int = 0) -> AsyncIterator[str]:
             return web.Response(status=500)
         return web.Response(status=reply.status, body=reply.body, headers=dict(reply.headers))
 
-    runner = web.ServerRunner(web.Server(handler, max_line_size=65_536, max_field_size=65_536), access_log=None)
+    runner = web.ServerRunner(web.Server(handler, max_line_size=65_536, max_field_size=65_536), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=1.0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
