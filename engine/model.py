@@ -150,6 +150,13 @@ class Feedback(Canonical):
     custom: dict[str, Any] = {}
 
 
+class EventInfo(Canonical):
+    """What expressions see as `event`."""
+
+    name: str
+    at: AwareDatetime
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What a source yields: one object as the CRM holds it now, complete (children included), in the CRM's own field names.

@@ -1,0 +1,305 @@
+"""From a project template and a CRM object to the items a tool should hold. Deterministic: the same input gives the same items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, tzinfo
+from typing import Any
+
+from engine.calendar import Calendar
+from engine.config import BlueprintSpec, ProjectSpec, SectionSpec, SubtaskSpec, TaskSpec
+from engine.dates import Base, DateRule, Found, date_fields, parse_date, resolve
+from engine.expressions import Condition, Loop, Scope, Template, compile_condition, compile_loop, compile_template
+from engine.filters import ExpressionError, path_of
+from engine.model import Item
+from engine.people import Directory
+
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The items of one project, parents before children, and what was assumed or left out."""
+
+    items: tuple[Item, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What a project and a task have in common, compiled."""
+
+    name: Template
+    notes: Template
+    people: Mapping[str, tuple[str, Template]]
+    followers: Sequence[tuple[str, Template]]
+    custom: Mapping[str, Template]
+    start: DateRule | None
+    due: DateRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    spec: SubtaskSpec
+    section: str
+    parent: str
+    texts: _Texts
+    when: Condition | None
+    loop: Loop | None
+
+
+@dataclass(slots=True)
+class _Made:
+    """A task that is really made: its key and the values its templates see."""
+
+    task: _Task
+    key: str
+    values: Mapping[str, Any]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class Blueprint:
+    """A compiled blueprint. `render` raises ExpressionError when a name, a text or a condition cannot be worked out."""
+
+    def __init__(self, spec: BlueprintSpec, *, scope: Scope, directory: Directory, calendar: Calendar, zone: tzinfo) -> None:
+        self.spec = spec
+        self._directory = directory
+        self._calendar = calendar
+        self._zone = zone
+        self._slots = {task.slot for section in spec.sections for task in _flat(section)}
+        self._project = self._texts(spec.project, scope)
+        self._anchor = self._date(spec.anchor, scope)
+        self._sections = [(section, self._when(section.when, scope), compile_template(section.name, scope)) for section in spec.sections]
+        self._tasks = [task for section in spec.sections for task in self._compile_section(section, scope)]
+
+    def _compile_section(self, section: SectionSpec, scope: Scope) -> Iterator[_Task]:
+        for task in section.tasks:
+            yield self._compile(task, section.slot, "", scope)
+            for inner in task.subtasks:
+                yield self._compile(inner, section.slot, task.slot, scope)
+
+    def _compile(self, spec: SubtaskSpec, section: str, parent: str, scope: Scope) -> _Task:
+        outer = next((task for task in self._looped if task.slot == parent), None) if parent else None
+        for loop in (outer.for_each if outer else "", spec.for_each):
+            scope = compile_loop(loop, scope).scope if loop else scope
+        loop_here = compile_loop(spec.for_each, scope) if spec.for_each and not outer else None
+        return _Task(spec, section, parent, self._texts(spec, scope), self._when(spec.when, scope), loop_here)
+
+    @property
+    def _looped(self) -> list[TaskSpec]:
+        return [task for section in self.spec.sections for task in section.tasks if task.for_each]
+
+    def _texts(self, spec: ProjectSpec | SubtaskSpec, scope: Scope) -> _Texts:
+        role, who = ("owner", spec.owner) if isinstance(spec, ProjectSpec) else ("assignee", spec.assignee)
+        return _Texts(
+            name=compile_template(spec.name, scope),
+            notes=compile_template(spec.notes, scope, markdown=True),
+            people={role: (who, self._directory.compile(who, scope))} if who else {},
+            followers=[(name, self._directory.compile(name, scope)) for name in spec.followers],
+            custom={name: compile_template(text, scope) for name, text in spec.custom.items()},
+            start=self._date(spec.start, scope) if spec.start else None,
+            due=self._date(spec.due, scope) if spec.due else None,
+        )
+
+    def _date(self, text: str, scope: Scope) -> DateRule:
+        return parse_date(text, slots=self._slots, fields=date_fields(scope.shapes, self.spec.for_kind))
+
+    def _when(self, text: str, scope: Scope) -> Condition | None:
+        return compile_condition(text, scope) if text else None
+
+    def render(self, values: Mapping[str, Any], *, key: str, event_on: date) -> Rendered:
+        return _Rendering(self, values, key, event_on).run()
+
+
+class _Rendering:
+    """One project in the making."""
+
+    def __init__(self, blueprint: Blueprint, values: Mapping[str, Any], key: str, event_on: date) -> None:
+        self._b = blueprint
+        self._values = values
+        self._key = key
+        self._event_on = event_on
+        self._notes: dict[str, None] = {}
+        self._days: dict[tuple[str, str], date | None] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._made: dict[str, list[_Made]] = {}
+
+    def run(self) -> Rendered:
+        sections = [(spec, name) for spec, when, name in self._b._sections if when is None or when.passes(self._values)]
+        shown = {spec.slot for spec, _ in sections}
+        for task in self._b._tasks:
+            if task.section in shown:
+                self._made[task.spec.slot] = list(self._makings(task))
+        items = [Item(f"{self._key}/{spec.slot}", "section", {"name": self._line(name)}, self._key, self._key) for spec, name in sections]
+        for task in self._b._tasks:
+            items.extend(self._task_item(made) for made in self._made.get(task.spec.slot, ()))
+        items.extend(self._dependencies())
+        project = Item(self._key, "project", self._project_fields(), self._key)
+        return Rendered((project, *sorted(items, key=_order)), tuple(self._notes))
+
+    # which tasks are made
+
+    def _makings(self, task: _Task) -> Iterator[_Made]:
+        outers = self._made.get(task.parent, []) if task.parent else [None]
+        for outer in outers:
+            values = outer.values if outer else self._values
+            if task.loop is None:
+                key = f"{outer.key if outer and outer.task.loop else self._key}/{task.spec.slot}"
+                yield from self._making(task, key, values)
+                continue
+            for row in task.loop.items(values):
+                yield from self._making(task, f"{self._key}/{task.spec.slot}:{row.id}", {**values, task.loop.name: row})
+
+    def _making(self, task: _Task, key: str, values: Mapping[str, Any]) -> Iterator[_Made]:
+        if task.when is None or task.when.passes(values):
+            yield _Made(task, key, values)
+
+    # items
+
+    def _task_item(self, made: _Made) -> Item:
+        spec, fields = made.task.spec, self._fields(made.task.texts, made.values, made.task.spec.slot)
+        start, due = self._own_days(made)
+        if spec.milestone:
+            fields["milestone"], start = True, None
+        fields.update(_span(start, due))
+        if not made.task.parent:
+            return Item(made.key, "task", fields, self._key, self._key, f"{self._key}/{made.task.section}")
+        parent = made.key.rsplit("/", 1)[0]
+        outer = parent if parent != self._key else f"{self._key}/{made.task.parent}"
+        return Item(made.key, "task", fields, self._key, outer)
+
+    def _project_fields(self) -> dict[str, Any]:
+        texts = self._b._project
+        fields = self._fields(texts, self._values, "project")
+        days = [self._resolve(rule, "", self._values) if rule else None for rule in (texts.start, texts.due)]
+        return {**fields, **_span(*days)}
+
+    def _fields(self, texts: _Texts, values: Mapping[str, Any], slot: str) -> dict[str, Any]:
+        fields: dict[str, Any] = {"name": self._line(texts.name, values) or slot}
+        if notes := texts.notes.render(values).strip():
+            fields["notes"] = notes
+        for role, (called, template) in texts.people.items():
+            if email := self._who(called, template, values):
+                fields[role] = email
+        followers = dict.fromkeys(email for called, template in texts.followers if (email := self._who(called, template, values)))
+        if followers:
+            fields["followers"] = tuple(followers)
+        custom = {name: text for name, template in texts.custom.items() if (text := self._custom(name, template, values))}
+        if custom:
+            fields["custom"] = custom
+        return fields
+
+    def _line(self, template: Template, values: Mapping[str, Any] | None = None) -> str:
+        return _SPACE.sub(" ", template.render(values or self._values)).strip()
+
+    def _who(self, called: str, template: Template, values: Mapping[str, Any]) -> str:
+        found = self._b._directory.find(template, called, values)
+        if found.note:
+            self._notes[found.note] = None
+        return found.email
+
+    def _custom(self, name: str, template: Template, values: Mapping[str, Any]) -> str:
+        try:
+            return template.render(values).strip()
+        except ExpressionError as error:
+            self._notes[f"field {name} left empty: {error}"] = None
+            return ""
+
+    # dependencies
+
+    def _dependencies(self) -> Iterator[Item]:
+        for task in self._b._tasks:
+            for made in self._made.get(task.spec.slot, ()):
+                waits = tuple(
+                    dict.fromkeys(key for slot in task.spec.after for key in self._standing(slot, frozenset()) if key != made.key)
+                )
+                if waits:
+                    yield Item(f"{made.key}#after", "dependency", {}, self._key, made.key, "", waits)
+
+    def _standing(self, slot: str, seen: frozenset[str]) -> Iterator[str]:
+        """The tasks a slot stands for; one that was not made passes on what it would have waited for."""
+        made = self._made.get(slot, [])
+        if made or slot in seen:
+            yield from (one.key for one in made)
+            return
+        spec = next((task.spec for task in self._b._tasks if task.spec.slot == slot), None)
+        for before in spec.after if spec else ():
+            yield from self._standing(before, seen | {slot})
+
+    # dates
+
+    def _own_days(self, made: _Made) -> tuple[date | None, date | None]:
+        texts, slot = made.task.texts, made.task.spec.slot
+        start = self._resolve(texts.start, slot, made.values) if texts.start else None
+        due = self._resolve(texts.due, slot, made.values, start=start) if texts.due else None
+        return start, due
+
+    def _resolve(self, rule: DateRule, slot: str, values: Mapping[str, Any], *, start: date | None = None) -> date | None:
+        found = resolve(
+            rule, lambda base: self._base(base, slot, values, start), event=self._event_on, calendar=self._b._calendar, zone=self._b._zone
+        )
+        if found.note:
+            self._notes[f"{slot or 'project'}: {found.note}"] = None
+        if found.day and not self._b._calendar.known(found.day.year):
+            self._notes[f"holidays of {found.day.year} are not published yet for {self._b._calendar.name}; Monday to Friday counted"] = None
+        return found.day
+
+    def _base(self, base: Base, slot: str, values: Mapping[str, Any], start: date | None) -> Found:
+        match base.kind:
+            case "start":
+                return start
+            case "anchor":
+                return self._slot_day("", "anchor")
+            case "after" | "slot_due":
+                return self._slot_day(base.name, "due")
+            case "slot_start":
+                return self._slot_day(base.name, "start")
+            case "last_due":
+                return self._last_due(except_slot=slot)
+        value = path_of(values, base.name)
+        return value if isinstance(value, date | str) else None
+
+    def _slot_day(self, slot: str, side: str) -> date | None:
+        """A slot's day, the latest one where it is made several times. A slot that is not made still has its days."""
+        place = (slot, side)
+        if place in self._days or place in self._busy:
+            return self._days.get(place)
+        self._busy.add(place)
+        self._days[place] = self._anchor_day() if side == "anchor" else self._latest(slot, side)
+        self._busy.discard(place)
+        return self._days[place]
+
+    def _anchor_day(self) -> date | None:
+        return self._resolve(self._b._anchor, "", self._values)
+
+    def _latest(self, slot: str, side: str) -> date | None:
+        task = next(task for task in self._b._tasks if task.spec.slot == slot)
+        making = self._made.get(slot) or [_Made(task, slot, self._values)]
+        days = [self._own_days(made)[0 if side == "start" else 1] for made in making]
+        return max((day for day in days if day), default=None)
+
+    def _last_due(self, *, except_slot: str) -> date | None:
+        slots = [slot for slot in self._made if slot != except_slot and self._made[slot]]
+        return max((day for slot in slots if (day := self._slot_day(slot, "due"))), default=None)
+
+
+def _flat(section: SectionSpec) -> Iterator[SubtaskSpec]:
+    for task in section.tasks:
+        yield task
+        yield from task.subtasks
+
+
+def _span(start: date | None, due: date | None) -> dict[str, date]:
+    """Dates a tool can hold: a start only with a due date, and not after it."""
+    if due is None:
+        return {}
+    return {"start_on": start, "due_on": due} if start is not None and start <= due else {"due_on": due}
+
+
+_ORDER: Collection[str] = ("project", "section", "task", "dependency")
+
+
+def _order(item: Item) -> tuple[int, int]:
+    return (list(_ORDER).index(item.kind), int(item.kind == "task" and item.parent != item.project))

@@ -1,0 +1,288 @@
+"""Planning: from changes to the actions they call for, with a reason for each and for everything that was passed over. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, tzinfo
+from typing import Any
+
+from engine.blueprint import Blueprint, Rendered
+from engine.config import AddComment, CreateProject, Limits, SetStatus
+from engine.events import Change
+from engine.expressions import Template
+from engine.filters import ExpressionError
+from engine.fit import Abilities, fit
+from engine.model import Action, Decision, Item, Op, Verdict
+from engine.rules import CompiledRule, Rulebook, context
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A project already decided on: what its items were last wanted to be, by key."""
+
+    key: str
+    target: str
+    blueprint: str
+    source: str
+    rule: str
+    event: str
+    event_at: datetime
+    url: str
+    items: Mapping[str, Item]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would do: the actions in order, every decision, and notes about what was assumed or left out (by project key)."""
+
+    actions: list[Action] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Twelve characters that stand for exactly these actions."""
+        text = json.dumps([_essence(action) for action in self.actions], sort_keys=True, default=str, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def counts(self) -> Counter[str]:
+        return Counter(f"{action.op} {action.item.kind}" for action in self.actions)
+
+    def projects(self) -> list[Action]:
+        return [action for action in self.actions if action.op == "create" and action.item.kind == "project"]
+
+
+def over_limits(plan: Plan, limits: Limits, per_rule: Mapping[str, int | None]) -> list[str]:
+    """The limits a plan exceeds, each with what it allows and what was asked."""
+    by_rule = Counter(action.rule for action in plan.projects())
+    updates = sum(1 for action in plan.actions if action.op == "update")
+    found = []
+    if (projects := sum(by_rule.values())) > limits.projects_per_run:
+        found.append(f"{projects} new projects, limits.projects_per_run allows {limits.projects_per_run}")
+    if updates > limits.updates_per_run:
+        found.append(f"{updates} updates, limits.updates_per_run allows {limits.updates_per_run}")
+    for rule, count in by_rule.items():
+        most = per_rule.get(rule)
+        if most is not None and count > most:
+            found.append(f"{count} new projects by rule {rule}, its limits.projects_per_run allows {most}")
+    return found
+
+
+class Planner:
+    """Plans one change at a time; what it decided earlier in the same plan counts as existing.
+
+    `blueprints` are compiled per (blueprint, target); `comments` hold the compiled texts of comments and statuses per (rule, position).
+    """
+
+    def __init__(
+        self,
+        *,
+        rulebook: Rulebook,
+        blueprints: Mapping[tuple[str, str], Blueprint],
+        texts: Mapping[tuple[str, int, str], Template],
+        abilities: Mapping[str, Abilities],
+        limits: Limits,
+        zone: tzinfo,
+    ) -> None:
+        self._rulebook = rulebook
+        self._blueprints = blueprints
+        self._texts = texts
+        self._abilities = abilities
+        self._limits = limits
+        self._zone = zone
+
+    def plan(self, change: Change, existing: Mapping[str, Existing], plan: Plan) -> None:
+        """Add what `change` calls for to `plan`. `existing` are the projects made from this record or from records merged into it."""
+        standing = dict(existing)
+        for compiled, decision in self._rulebook.decide(change):
+            if decision.verdict != "acts":
+                plan.decisions.append(decision)
+                continue
+            firing = _Firing(compiled, decision, change, standing, plan)
+            for position, action in enumerate(compiled.rule.do):
+                plan.decisions.append(self._act(firing, action, position))
+        if change.after is not None and not change.record.deleted and change.before is not None:
+            for project in existing.values():
+                self._keep_in_step(project, change, plan)
+
+    def _act(self, firing: _Firing, action: CreateProject | AddComment | SetStatus, position: int) -> Decision:
+        try:
+            return self._create(firing, action) if isinstance(action, CreateProject) else self._tell(firing, action, position)
+        except ExpressionError as error:
+            return firing.says("failed", str(error))
+
+    # projects
+
+    def _create(self, firing: _Firing, action: CreateProject) -> Decision:
+        change, key = firing.change, f"{firing.change.source}/{action.create}"
+        standing = firing.project(action.create)
+        if standing is not None:
+            where = f" ({standing.url})" if standing.url else ""
+            return firing.says("passed", f"its project {standing.key} exists already{where}, made by rule {standing.rule}")
+        rendered = self._render(action.create, action.target, change, firing.decision.event, key, self._day(change.at))
+        most = self._limits.objects_per_project
+        if len(rendered.items) > most:
+            return firing.says("failed", f"the project would have {len(rendered.items)} objects, limits.objects_per_project allows {most}")
+        items = {item.key: item for item in rendered.items}
+        cause = firing.cause(action.target, action.create)
+        firing.standing[key] = cause.existing(key, items)
+        firing.plan.actions.extend(cause.action("create", item) for item in rendered.items)
+        firing.plan.actions.append(cause.action("publish", items[key]))
+        if rendered.notes:
+            firing.plan.notes[key] = rendered.notes
+        return firing.says("acts", f"creates {action.create} in {action.target}: {firing.decision.reason}")
+
+    def _render(self, blueprint: str, target: str, change: Change, event: str, key: str, event_on: date) -> Rendered:  # noqa: PLR0917
+        rendered = self._blueprints[blueprint, target].render(context(change, event), key=key, event_on=event_on)
+        return fit(rendered, self._abilities[target], target)
+
+    def _day(self, at: datetime) -> date:
+        return at.astimezone(self._zone).date()
+
+    # comments and statuses
+
+    def _tell(self, firing: _Firing, action: AddComment | SetStatus, position: int) -> Decision:
+        blueprint, _, slot = action.on.partition("/")
+        project = firing.project(blueprint)
+        if project is None:
+            return firing.says("passed", f"there is no {blueprint} project for it")
+        parent = f"{project.key}/{slot}" if slot else project.key
+        if parent not in project.items:
+            return firing.says("passed", f"{project.key} has no {slot}")
+        rule, change = firing.compiled.rule.name, firing.change
+        text = self._texts[rule, position, change.record.kind].render(context(change, firing.decision.event)).strip()
+        item = _message(action, f"{rule}-{position}-{_short_hash(change.record.version)}", parent, project.key, text)
+        if item.kind not in self._abilities[project.target].kinds:
+            return firing.says("passed", f"{project.target} has no way to hold a {item.kind}")
+        firing.plan.actions.append(firing.cause(project.target, blueprint).action("create", item))
+        return firing.says("acts", f"{item.kind} on {parent}: {firing.decision.reason}")
+
+    # keeping in step
+
+    def _keep_in_step(self, project: Existing, change: Change, plan: Plan) -> None:
+        blueprint = self._blueprints.get((project.blueprint, project.target))
+        if blueprint is None or project.source != change.source:
+            return
+        keep = blueprint.spec.keep
+        try:
+            rendered = self._render(project.blueprint, project.target, change, project.event, project.key, self._day(project.event_at))
+        except ExpressionError as error:
+            plan.decisions.append(Decision(change.source, "", "", "failed", f"{project.key} cannot be kept in step: {error}"))
+            return
+        cause = _Cause(
+            project.target, change.source, project.blueprint, _event(change), change.at, project.rule, f"kept in step with {change.source}"
+        )
+        plan.actions.extend(_updates(rendered.items, project.items, {"project": keep.project, "task": keep.task}, cause))
+        if new := _newcomers(rendered.items, project.items):
+            plan.actions.extend(cause.action("create", item) for item in new)
+        gone = project.items.keys() - {item.key for item in rendered.items}
+        told = tuple(f"{key} would not be made any more; it stays" for key in sorted(gone) if "#" not in key)
+        if told:
+            plan.notes[project.key] = told
+
+
+def _updates(items: Iterable[Item], known: Mapping[str, Item], keeps: Mapping[str, Mapping[Any, str]], cause: _Cause) -> Iterator[Action]:
+    for item in items:
+        before = known.get(item.key)
+        keep = keeps.get(item.kind, {})
+        if before is None or not keep:
+            continue
+        changed = _changed(before.fields, item.fields, keep)
+        if changed:
+            wanted = Item(item.key, item.kind, {**before.fields, **_deep(before.fields, changed)}, item.project, item.parent, item.section)
+            yield cause.action("update", wanted, changed, {name: keep[name] for name in changed})
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any], keep: Mapping[Any, str]) -> dict[str, Any]:
+    changed = {name: after.get(name) for name in keep if name != "custom" and before.get(name) != after.get(name)}
+    if "custom" in keep:
+        old, new = before.get("custom", {}), after.get("custom", {})
+        custom = {name: new.get(name) for name in {**old, **new} if old.get(name) != new.get(name)}
+        if custom:
+            changed["custom"] = custom
+    return changed
+
+
+def _deep(before: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    return {**changed, **({"custom": {**before.get("custom", {}), **changed["custom"]}} if "custom" in changed else {})}
+
+
+def _newcomers(items: Sequence[Item], known: Mapping[str, Item]) -> list[Item]:
+    """Items a later change added: a task for a new line item, with what hangs on it."""
+    return [item for item in items if item.key not in known]
+
+
+def _event(change: Change) -> str:
+    return change.events[-1] if change.events else f"{change.record.kind}.updated"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why an action is taken; shared by all actions of one project."""
+
+    target: str
+    source: str
+    blueprint: str
+    event: str
+    at: datetime
+    rule: str
+    why: str
+
+    def action(self, op: Op, item: Item, changed: Mapping[str, Any] | None = None, keep: Mapping[str, str] | None = None) -> Action:
+        return Action(
+            op, item, self.target, self.source, self.blueprint, self.event, self.at, self.rule, self.why, changed or {}, keep or {}
+        )
+
+    def existing(self, key: str, items: Mapping[str, Item]) -> Existing:
+        return Existing(key, self.target, self.blueprint, self.source, self.rule, self.event, self.at, "", items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Firing:
+    """A rule that acts on a change. `standing` are the projects that exist or are planned already."""
+
+    compiled: CompiledRule
+    decision: Decision
+    change: Change
+    standing: dict[str, Existing]
+    plan: Plan
+
+    def project(self, blueprint: str) -> Existing | None:
+        return next((project for project in self.standing.values() if project.blueprint == blueprint), None)
+
+    def cause(self, target: str, blueprint: str) -> _Cause:
+        rule = self.compiled
+        return _Cause(target, self.change.source, blueprint, self.decision.event, self.change.at, rule.rule.name, rule.why)
+
+    def says(self, verdict: Verdict, reason: str) -> Decision:
+        return replace(self.decision, verdict=verdict, reason=reason)
+
+
+def _message(action: AddComment | SetStatus, mark: str, parent: str, project: str, text: str) -> Item:
+    if isinstance(action, AddComment):
+        return Item(f"{parent}#comment-{mark}", "comment", {"text": text}, project, parent)
+    title = action.set_status.replace("_", " ").capitalize()
+    return Item(f"{parent}#status-{mark}", "status", {"status": action.set_status, "title": title, "text": text}, project, parent)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _essence(action: Action) -> list[Any]:
+    item = action.item
+    return [
+        action.op,
+        action.target,
+        item.key,
+        item.kind,
+        dict(item.fields),
+        item.parent,
+        item.section,
+        item.depends_on,
+        dict(action.changed),
+    ]
