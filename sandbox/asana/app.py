@@ -6,9 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any, Literal
 
-from sandbox.asana import events, links, people, search
+from sandbox.asana import attachments, events, links, people, search
 from sandbox.asana.batch import attempt, failed
 from sandbox.asana.limits import Limits
 from sandbox.asana.routes import Call, Done, resolve
@@ -16,7 +18,7 @@ from sandbox.asana.state import Record, Refused, Settings, Token
 from sandbox.asana.world import World
 from sandbox.web import Reply, Request
 
-ROUTED = (events, links, people, search)  # imported for the routes they register
+ROUTED = (attachments, events, links, people, search)  # imported for the routes they register
 WITH_BODY = ("POST", "PUT")
 
 
@@ -111,7 +113,7 @@ def _body(request: Request) -> tuple[Record, Record]:
     if request.method not in WITH_BODY or not request.body:
         return {}, {}
     if "multipart/form-data" in request.headers.get("content-type", ""):
-        raise Refused(400, "file: Uploading files is not part of this stand-in; use resource_subtype=external")
+        return _form(request), {}
     try:
         body = request.json()
     except ValueError as error:
@@ -119,6 +121,16 @@ def _body(request: Request) -> tuple[Record, Record]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
         raise Refused(400, "data: An object is expected at the top of the body")
     return body["data"], body.get("options") or {}
+
+
+def _form(request: Request) -> Record:
+    """The text fields of a multipart body; a file is only named."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    fields: Record = {}
+    for part in BytesParser(policy=HTTP).parsebytes(head + request.body).iter_parts():
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        fields[str(name)] = part.get_filename() or (content.decode() if isinstance(content, bytes) else "")
+    return fields
 
 
 def _weights(request: Request) -> tuple[int, int]:

@@ -75,6 +75,8 @@ def get_teams_of_workspace(call: Call) -> Done:
 @route("GET", "/users/{}/teams")
 def get_teams_of_user(call: Call) -> Done:
     user = _user(call, call.ids[0])
+    if call.query.get("organization") != call.state.workspace:
+        raise Refused(400, "organization: Missing input")
     return call.listed("team", (team for team in call.state.teams.values() if user["gid"] in team["members"]))
 
 
