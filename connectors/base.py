@@ -173,6 +173,7 @@ class Traits:
     kinds        the item kinds it has
     repeatable   kinds whose creation may simply be repeated (set-like)
     fields       per kind, the item fields it can hold
+    most_dependencies  how many dependencies one task may take part in, on either side (0: no limit)
     """
 
     find_lag: timedelta
@@ -182,6 +183,7 @@ class Traits:
     kinds: frozenset[ItemKind]
     repeatable: frozenset[ItemKind]
     fields: Mapping[ItemKind, frozenset[str]]
+    most_dependencies: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class AsanaTarget:
             kinds=frozenset(FIELDS),
             repeatable=frozenset({"dependency"}),
             fields=FIELDS,
+            most_dependencies=30,
         )
 
     @property
