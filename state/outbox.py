@@ -266,6 +266,20 @@ class Outbox:
         rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE {where} ORDER BY decided_at, key", (target,) if target else ())  # noqa: S608
         return [_link(row) for row in rows]
 
+    def published_by(self, run: str) -> list[Link]:
+        """Projects that one run made visible."""
+        columns = ", ".join(f"link.{name.strip()}" for name in _LINK.split(","))
+        rows = self._db.execute(
+            f"SELECT {columns} FROM audit JOIN link ON link.key = audit.key WHERE audit.run = ? AND verdict = 'published'",  # noqa: S608
+            (run,),
+        )
+        return [_link(row) for row in rows]
+
+    def count_tasks(self, project: str) -> int:
+        """How many top-level tasks a project was made with."""
+        row = self._db.execute("SELECT count(*) FROM link WHERE project = ? AND kind = 'task' AND parent = project", (project,)).fetchone()
+        return int(row[0])
+
     def by_remote(self, target: str, remote_ids: Sequence[str]) -> dict[str, Link]:
         found: dict[str, Link] = {}
         for start in range(0, len(remote_ids), 500):

@@ -1,0 +1,126 @@
+"""Read the user's files: `rules.yaml`, `mappings/*.yaml`, `mappings/blueprints/*.yaml`. Every problem at once, before anything runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from connectors.base import ConfigError
+from connectors.registry import SYSTEMS, connection_model, source_opener, target_opener
+from engine.check import Configuration, check
+from engine.config import CreateProject
+from engine.document import Document, build, resolve
+from engine.hints import suggest
+from engine.model import Problem
+from engine.yaml import Invalid, parse
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can run: checked, its connections validated, secrets filled in."""
+
+    folder: Path
+    configuration: Configuration
+    connections: Mapping[str, BaseModel]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The systems some rule makes projects in."""
+        actions = [action for rule in self.configuration.rules.rules for action in rule.do]
+        return tuple(dict.fromkeys(action.target for action in actions if isinstance(action, CreateProject)))
+
+
+def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = True) -> Loaded:
+    """The configuration in `folder`. Raises ConfigError with every problem. Without `connect`, secrets are not looked up."""
+    problems: list[Problem] = []
+    rules = _document(folder / "rules.yaml", folder, problems)
+    mappings = _documents(folder / "mappings", folder, problems)
+    blueprints = _documents(folder / "mappings" / "blueprints", folder, problems)
+    if rules is None:
+        raise ConfigError(problems)
+    configuration, wrong = check(rules, mappings, blueprints)
+    problems += wrong
+    if problems or configuration is None:
+        raise ConfigError(problems)
+    connections = _connections(configuration, os.environ if env is None else env, folder, problems) if connect else {}
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(folder, configuration, connections)
+
+
+def at(configuration: Configuration, system: str, problem: Problem) -> Problem:
+    """A connector's problem with its place in the system's mapping file."""
+    document = configuration.documents[f"mappings/{system}"]
+    if problem.line or not problem.path:
+        return problem
+    line, column = document.place(problem.path)
+    return replace(problem, file=document.file, line=line, column=column)
+
+
+def _documents(folder: Path, root: Path, problems: list[Problem]) -> dict[str, Document]:
+    found = ((path.stem, _document(path, root, problems)) for path in sorted(folder.glob("*.yaml")))
+    return {name: document for name, document in found if document is not None}
+
+
+def _document(path: Path, root: Path, problems: list[Problem]) -> Document | None:
+    shown = str(path.relative_to(root))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        return parse(raw, shown)
+    except OSError as error:
+        hint = "`handoff init` writes a working example" if path.name == "rules.yaml" else ""
+        problems.append(Problem(f"cannot be read ({error.strerror})", shown, hint=hint))
+    except Invalid as error:
+        problems += error.problems
+    return None
+
+
+def _connections(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> dict[str, BaseModel]:
+    wanted = dict.fromkeys(configuration.rules.sources, "source")
+    actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
+    wanted |= {action.target: "target" for action in actions}
+    found: dict[str, BaseModel] = {}
+    for name, role in wanted.items():
+        connection = _connection(configuration.documents[f"mappings/{name}"], role, env, folder, problems)
+        if connection is not None:
+            found[name] = connection
+    return found
+
+
+def _connection(document: Document, role: str, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> BaseModel | None:
+    data: dict[str, Any] = document.data
+    system = str(data["system"])
+    if system not in SYSTEMS:
+        problems.append(document.problem(f"there is no connector {system}", ("system",), hint=suggest(system, list(SYSTEMS))))
+        return None
+    opener = source_opener(system) if role == "source" else target_opener(system)
+    if opener is None:
+        problems.append(document.problem(f"{system} cannot be a {role}", ("system",)))
+        return None
+    values, wrong = resolve(data["connection"], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=("connection",))
+    problems += [_located(document, problem) for problem in wrong]
+    if wrong:
+        return None
+    part = replace(document, data={"connection": values})
+    wrapper = _wrapper(system)
+    built, faults = build(part, wrapper)
+    problems += faults
+    return getattr(built, "connection", None) if built is not None else None
+
+
+def _wrapper(system: str) -> type[BaseModel]:
+    """The connector's own model under the key it stands under, so that its problems get their places in the file."""
+    return create_model("Mapping", connection=(connection_model(system), ...))
+
+
+def _located(document: Document, problem: Problem) -> Problem:
+    line, column = document.place(problem.path)
+    return replace(problem, file=document.file, line=line, column=column)

@@ -1,0 +1,159 @@
+"""The pipeline, without Prefect: pull → plan → (T1) → apply → write back. Each stage may be repeated; all state is in the store."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from connectors.base import AuthError, ConnectorError, QuotaExhausted, Source, Target, UnsafePlan
+from engine.plan import Plan
+from flows.apply import Applied, Drain
+from flows.planning import commit, guard, plan
+from flows.pull import Pulled, backfill, pull
+from flows.session import Session
+from flows.write_back import follow_progress, listen, write_back
+
+Result = Literal["done", "nothing to do", "with errors", "waiting", "refused", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not."""
+
+    force: bool = False
+    approve: str = ""
+    since: date | None = None
+    only: tuple[str, ...] = ()
+    patience: timedelta = timedelta(minutes=3)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to."""
+
+    run: str
+    result: Result = "nothing to do"
+    plan: Plan = field(default_factory=Plan)
+    baselined: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    calls: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    error: ConnectorError | None = None
+
+
+def new_run_id(now: datetime) -> str:
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
+    """Pull and plan. Commits nothing but a baseline's pages."""
+    pulled = await pull(session, only=options.only)
+    if options.since is not None:
+        await backfill(session, options.since, pulled, only=options.only)
+    for rule in session.configuration.rules.rules:
+        if rule.backfill is not None and rule.enabled and session.store.meta(f"backfilled:{rule.name}") is None:
+            await backfill(session, rule.backfill, pulled, rules=frozenset({rule.name}))
+    return pulled, plan(session, pulled)
+
+
+def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
+    """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan."""
+    if options.approve and options.approve != result.digest:
+        raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
+    if not options.force and not options.approve:
+        guard(session, result)
+    commit(session, pulled, result)
+
+
+async def apply(session: Session, options: Options) -> Applied:
+    """Drain the outbox of every target; one that gives out does not hold up the others."""
+    total = Applied()
+    for target in session.targets.values():
+        drain = Drain(
+            session.store,
+            target,
+            run=session.run,
+            runtime=session.runtime,
+            stop=session.stop,
+            patience=options.patience,
+            progress=lambda _project, count: session.progress("applying", count, None),
+        )
+        applied = await drain()
+        total.counts.update(applied.counts)
+        total.errors += applied.errors
+        total.stopped_by = total.stopped_by or applied.stopped_by
+    return total
+
+
+async def report_back(session: Session) -> Counter[str]:
+    """Progress from the tools, then what the CRMs should know."""
+    counts = await follow_progress(session)
+    counts.update(await write_back(session))
+    return counts
+
+
+async def run_sync(session: Session, options: Options) -> Summary:
+    """One whole run. Errors a user can do something about end in the summary; what was committed stays for the next run."""
+    summary = Summary(session.run)
+    session.store.start_run(session.run, "sync", session.runtime.clock())
+    try:
+        await _stages(session, options, summary)
+    except UnsafePlan as error:
+        summary.result, summary.error = "refused", error
+    except ConnectorError as error:
+        summary.result, summary.error = "failed", error
+    finally:
+        finish(session, summary)
+    return summary
+
+
+async def _stages(session: Session, options: Options, summary: Summary) -> None:
+    await listen(session)
+    pulled, summary.plan = await gather(session, options)
+    summary.baselined = pulled.baselined
+    summary.counts.update(pulled.counts)
+    accept(session, pulled, summary.plan, options)
+    applied = await apply(session, options)
+    absorb(summary, applied)
+    if not session.stop.asked:
+        summary.counts.update(await report_back(session))
+    settle(session, summary)
+
+
+def absorb(summary: Summary, applied: Applied) -> None:
+    summary.counts.update(applied.counts)
+    summary.errors += applied.errors
+    summary.error = applied.stopped_by
+
+
+def settle(session: Session, summary: Summary) -> None:
+    """Name the result, from what was done and what is left."""
+    left = session.outbox.counts()
+    if isinstance(summary.error, AuthError | QuotaExhausted):
+        summary.result = "failed"
+    elif session.stop.asked:
+        summary.result = "stopped"
+    elif left["open"]:
+        summary.result = "waiting"
+    elif summary.counts["parked"] or summary.counts["write-back refused"] or summary.plan.count("failed"):
+        summary.result = "with errors"
+    elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
+        summary.result = "done"
+
+
+def finish(session: Session, summary: Summary) -> None:
+    """Close the run in the store, whatever it came to."""
+    summary.calls = {name: system.calls for name, system in _systems(session)}
+    counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
+    counts |= {f"calls {name}": count for name, count in summary.calls.items()}
+    session.store.end_run(
+        session.run, summary.result, counts, session.runtime.clock(), digest=summary.plan.digest, error=str(summary.error or "")
+    )
+
+
+def _systems(session: Session) -> Sequence[tuple[str, Source | Target]]:
+    return [*session.sources.items(), *session.targets.items()]

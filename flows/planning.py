@@ -1,0 +1,89 @@
+"""Plan what was pulled, and make it ours: intents, snapshots, audit and cursors in one transaction (T1)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from connectors.base import UnsafePlan
+from engine.events import Change
+from engine.plan import Existing, Plan, over_limits
+from flows.pull import Pulled
+from flows.session import Session
+from state import Note
+
+
+def plan(session: Session, pulled: Pulled) -> Plan:
+    """What the pulled changes call for. Touches nothing."""
+    result = Plan()
+    work: list[tuple[Change, frozenset[str] | None]] = [*((change, None) for change in pulled.changes.values()), *pulled.history]
+    existing = _existing(session, (change for change, _ in work))
+    for done, (change, among) in enumerate(work, 1):
+        session.planner.plan(change, existing[change.source], result, among=among)
+        if done % 200 == 0 or done == len(work):
+            session.progress("planning", done, len(work))
+    return result
+
+
+def guard(session: Session, result: Plan) -> None:
+    """Raises UnsafePlan when a limit is exceeded."""
+    rules = session.configuration.rules
+    reasons = over_limits(result, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+    if reasons:
+        raise UnsafePlan(reasons)
+
+
+def commit(session: Session, pulled: Pulled, result: Plan) -> None:
+    """T1. A record whose rules could not be evaluated keeps its old snapshot and is looked at again on the next run."""
+    store, now = session.store, session.runtime.clock()
+    failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
+    with store.transaction():
+        session.outbox.decide(result.actions, session.run, now)
+        for (system, kind), snapshots in pulled.snapshots.items():
+            prefix = f"{system}:{kind}:"
+            whys = {id_: failed[prefix + id_] for id_ in snapshots if prefix + id_ in failed}
+            store.save_snapshots(system, kind, [snapshot for id_, snapshot in snapshots.items() if id_ not in whys], now)
+            store.clear_recheck(system, kind, (id_ for id_ in snapshots if id_ not in whys))
+            store.save_recheck(system, kind, whys, now)
+        for (system, kind), gone in pulled.gone.items():
+            store.clear_recheck(system, kind, gone)
+        for (system, kind), cursor in pulled.cursors.items():
+            store.save_cursor(system, kind, cursor, now)
+        for rule in session.configuration.rules.rules:
+            if rule.backfill is not None and any(among and rule.name in among for _, among in pulled.history):
+                store.save_meta(f"backfilled:{rule.name}", rule.backfill.isoformat())
+        store.note(session.run, _notes(pulled, result), now)
+
+
+def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
+    """Every change is accounted for: each decision about it, or that no rule asked for it."""
+    decided = {decision.source for decision in result.decisions}
+    kept = {action.source for action in result.actions if action.op == "update"}
+    for decision in result.decisions:
+        yield Note(decision.source, decision.event, decision.rule, decision.verdict, decision.reason, detail=decision.seen)
+    for change in (*pulled.changes.values(), *(change for change, _ in pulled.history)):
+        if change.source not in decided:
+            reason = "its project is kept in step" if change.source in kept else "no rule asks for this"
+            yield Note(change.source, ", ".join(change.events), "", "passed", reason)
+        if change.issues:
+            yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
+    for key, notes in result.notes.items():
+        yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
+
+
+def _existing(session: Session, changes: Iterable[Change]) -> Mapping[str, dict[str, Existing]]:
+    """The projects of each changed record, those of customers merged into it included."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for change in changes:
+        owners[change.source].append(change.source)
+        if change.record.kind == "customer":
+            system, loser = change.record.system, session.store.merged_into(change.record.system, "customer", change.record.id)
+            for id_ in loser:
+                owners[f"{system}:customer:{id_}"].append(change.source)
+    found: dict[str, dict[str, Existing]] = defaultdict(dict)
+    for link in session.outbox.projects_of(list(owners)):
+        items = {key: other.item for key, other in session.outbox.project_links(link.item.key).items()}
+        existing = Existing(link.item.key, link.target, link.blueprint, link.source, link.rule, link.event, link.event_at, link.url, items)
+        for source in owners[link.source]:
+            found[source][link.item.key] = existing
+    return found

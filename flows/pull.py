@@ -1,0 +1,243 @@
+"""Pull: what the CRMs changed since last time, as changes against what was last seen. Nothing is committed here but a baseline's pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, tzinfo
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from connectors.base import Source
+from engine.events import Change, compare
+from engine.mapping import MODELS, Mapper
+from engine.model import CrmKind, Customer, Deal, Record
+from flows.session import Session
+from state import Note, Snapshot
+from state.codec import moment, stamp
+
+Place = tuple[str, CrmKind]
+ORDER: tuple[CrmKind, ...] = ("customer", "contact", "deal", "feedback")
+
+
+@dataclass(slots=True)
+class Pulled:
+    """What one pull found, not yet committed.
+
+    `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
+    `gone` are records that waited to be looked at again and are not there any more.
+    """
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    history: list[tuple[Change, frozenset[str] | None]] = field(default_factory=list)
+    snapshots: dict[Place, dict[str, Snapshot]] = field(default_factory=dict)
+    cursors: dict[Place, str] = field(default_factory=dict)
+    gone: dict[Place, list[str]] = field(default_factory=dict)
+    baselined: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+async def pull(session: Session, *, only: Sequence[str] = ()) -> Pulled:
+    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are."""
+    pulled = Pulled()
+    for system, source in session.sources.items():
+        for kind in sorted(source.kinds, key=ORDER.index):
+            puller = _Puller(session, source, kind, pulled)
+            if only:
+                await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{system}:{kind}:")])
+            else:
+                await puller.pull()
+    await _follow_customers(session, pulled)
+    return pulled
+
+
+class _Puller:
+    """One kind of one source."""
+
+    def __init__(self, session: Session, source: Source, kind: CrmKind, pulled: Pulled) -> None:
+        self._session = session
+        self._source = source
+        self._place: Place = (source.system, kind)
+        self._kind = kind
+        self._pulled = pulled
+        self._mapper = session.mappers[source.system]
+
+    async def pull(self) -> None:
+        mark = f"baseline:{self._source.system}:{self._kind}"
+        if self._session.store.meta(mark) is None:
+            await self._baseline(mark)
+            return
+        await self._recheck()
+        async for page in self._source.pull(self._kind, self._session.store.cursor(*self._place)):
+            await self._take(page.records)
+            self._pulled.cursors[self._place] = page.cursor
+            self._session.progress(f"reading {self._kind}s", len(page.records), page.total)
+
+    async def read(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._take(await self._source.read(self._kind, ids))
+
+    async def _recheck(self) -> None:
+        waiting = self._session.store.recheck(*self._place)
+        if not waiting:
+            return
+        found = await self._source.read(self._kind, list(waiting))
+        await self._take(found)
+        missing = waiting.keys() - {record.id for record in found}
+        self._pulled.gone.setdefault(self._place, []).extend(missing)
+
+    # a baseline records history and acts on none of it
+
+    async def _baseline(self, mark: str) -> None:
+        store, now = self._session.store, self._session.runtime.clock()
+        async for page in self._source.pull(self._kind, store.cursor(*self._place)):
+            mapped = [(record, self._mapper.map(record)) for record in page.records if not record.deleted]
+            snapshots = [_snapshot(record, found.value) for record, found in mapped]
+            notes = [Note(_source(record), "", "", "issue", "; ".join(found.issues)[:500]) for record, found in mapped if found.issues]
+            with store.transaction():
+                store.save_snapshots(*self._place, snapshots, now)
+                store.save_cursor(*self._place, page.cursor, now)
+                store.note(self._session.run, notes, now)
+            self._pulled.baselined[self._kind] += len(snapshots)
+            self._pulled.counts["issues"] += len(notes)
+            self._session.progress(f"recording {self._kind}s", len(page.records), page.total)
+        with store.transaction():
+            store.save_meta(mark, stamp(now))
+            store.note(
+                self._session.run, [Note("", "", "", "baseline", f"{self._pulled.baselined[self._kind]} {self._kind}s recorded")], now
+            )
+
+    # an increment
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        self._pulled.counts["read"] += len(records)
+        known = self._session.store.snapshots(*self._place, [record.id for record in records])
+        found = [change for record in records if (change := self._compare(record, known.get(record.id))) is not None]
+        for change in await self.with_customers(found):
+            self._pulled.changes[change.source] = change
+
+    def _compare(self, record: Record, known: Snapshot | None) -> Change | None:
+        pending = self._pulled.snapshots.setdefault(self._place, {})
+        before = revive(self._kind, known.data) if known else None
+        was_deleted = bool(known and known.deleted)
+        if record.deleted:
+            if known is None or (known.deleted and known.merged_into == record.merged_into):
+                return None
+            pending[record.id] = _buried(known, record)
+            return compare(record, before, None, was_deleted=was_deleted)
+        mapped = self._mapper.map(record)
+        snapshot = _snapshot(record, mapped.value)
+        if known and known.hash == snapshot.hash and not known.deleted:
+            pending.pop(record.id, None)
+            self._pulled.changes.pop(_source(record), None)
+            return None
+        pending[record.id] = snapshot
+        self._pulled.counts["issues"] += bool(mapped.issues)
+        return compare(record, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+
+    def history(self, since: date) -> Iterator[Change]:
+        """Every known record whose present state came about on or after `since`, as a change from nothing."""
+        session, (system, kind) = self._session, self._place
+        fresh = self._pulled.snapshots.get(self._place, {})
+        for stored in session.store.all_snapshots(system, kind):
+            snapshot = fresh.get(stored.id, stored)
+            value = revive(kind, snapshot.data)
+            at = _happened(value, snapshot, session.zone)
+            if not snapshot.deleted and at.astimezone(session.zone).date() >= since:
+                change = compare(Record(system, kind, snapshot.id, snapshot.hash, at, {}, value.url), None, value)
+                yield Change(change.record, None, value, change.events, at)
+
+    async def with_customers(self, changes: Sequence[Change]) -> list[Change]:
+        if self._kind == "customer":
+            return list(changes)
+        ids = {
+            value.customer_id for change in changes for value in (change.before, change.after) if value is not None and value.customer_id
+        }
+        customers = await customers_of(self._session, self._source, ids, self._pulled)
+        return [_attach(change, customers) for change in changes]
+
+
+async def customers_of(session: Session, source: Source, ids: Iterable[str], pulled: Pulled) -> dict[str, Customer]:
+    """Customers by id: as pulled in this run, as last seen, or read now. Those nobody can see are missing."""
+    wanted = list(dict.fromkeys(ids))
+    place: Place = (source.system, "customer")
+    known = {**session.store.snapshots(*place, wanted), **{i: s for i, s in pulled.snapshots.get(place, {}).items() if i in wanted}}
+    found = {id_: cast("Customer", revive("customer", snapshot.data)) for id_, snapshot in known.items()}
+    missing = [id_ for id_ in wanted if id_ not in found]
+    if missing and "customer" in source.kinds:
+        mapper: Mapper = session.mappers[source.system]
+        records = await source.read("customer", missing)
+        found.update({record.id: mapper.map(record).value for record in records if not record.deleted})
+    return found
+
+
+async def _follow_customers(session: Session, pulled: Pulled) -> None:
+    """Projects of deals show their customer: a changed customer is a change, without an event, of each deal that has a project."""
+    for change in [change for change in pulled.changes.values() if change.record.kind == "customer" and change.after and change.before]:
+        system = change.record.system
+        deals = session.store.of_customer(system, change.record.id)
+        sources = [f"{system}:deal:{id_}" for id_ in deals]
+        with_project = {link.source for link in session.outbox.projects_of(sources)} - pulled.changes.keys()
+        ids = [name.split(":", 2)[2] for name in with_project]
+        for id_, snapshot in session.store.snapshots(system, "deal", ids).items():
+            if snapshot.deleted:
+                continue
+            deal = revive("deal", snapshot.data)
+            record = Record(system, "deal", id_, change.record.version, change.record.modified_at, {}, deal.url)
+            before, after = deal.model_copy(update={"customer": change.before}), deal.model_copy(update={"customer": change.after})
+            pulled.changes[f"{system}:deal:{id_}"] = Change(record, before, after, (), change.at)
+
+
+async def backfill(session: Session, since: date, pulled: Pulled, *, only: Sequence[str] = (), rules: frozenset[str] | None = None) -> None:
+    """Add what happened on or after `since`, from what is known, as if it were seen for the first time; for all rules or those named."""
+    for source in session.sources.values():
+        for kind in source.kinds:
+            puller = _Puller(session, source, kind, pulled)
+            due = [change for change in puller.history(since) if not only or change.source in only]
+            pulled.history.extend((change, rules) for change in await puller.with_customers(due))
+
+
+def _happened(value: Any, snapshot: Snapshot, zone: tzinfo) -> datetime:
+    """When a record's present state came about: a closed deal's closing, else its creation, else its last modification."""
+    if isinstance(value, Deal) and value.status != "open":
+        if value.close_date is not None:
+            return datetime.combine(value.close_date, time(12), zone)
+        entered = [entry.at for entry in value.stage_history if entry.stage == value.stage]
+        if entered:
+            return max(entered)
+    created = getattr(value, "created_at", None)
+    return cast("datetime", created) if created is not None else moment(snapshot.modified_at)
+
+
+def _attach(change: Change, customers: dict[str, Customer]) -> Change:
+    before, after = (_with_customer(value, customers) for value in (change.before, change.after))
+    return Change(change.record, before, after, change.events, change.at, change.issues)
+
+
+def _with_customer(value: Any, customers: dict[str, Customer]) -> Any:
+    if value is None or not getattr(value, "customer_id", ""):
+        return value
+    return value.model_copy(update={"customer": customers.get(value.customer_id)})
+
+
+def revive(kind: CrmKind, data: str) -> Any:
+    return MODELS[kind].model_validate_json(data)
+
+
+def _source(record: Record) -> str:
+    return f"{record.system}:{record.kind}:{record.id}"
+
+
+def _snapshot(record: Record, value: BaseModel) -> Snapshot:
+    data = value.model_dump_json(exclude_defaults=True)
+    digest = hashlib.blake2b(data.encode(), digest_size=16).hexdigest()
+    return Snapshot(record.id, digest, data, getattr(value, "customer_id", ""), modified_at=stamp(record.modified_at))
+
+
+def _buried(known: Snapshot, record: Record) -> Snapshot:
+    return Snapshot(
+        known.id, known.hash, known.data, known.customer, deleted=True, merged_into=record.merged_into, modified_at=known.modified_at
+    )

@@ -1,0 +1,125 @@
+"""One run's world: configuration, store, open connectors, clock, and who wants to hear about progress."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from connectors.base import Runtime, Source, Target
+from connectors.registry import source_opener, target_opener
+from engine.blueprint import Blueprint
+from engine.check import Configuration
+from engine.config import AddComment, CreateProject, SetStatus
+from engine.expressions import Template, compile_template
+from engine.fit import Abilities
+from engine.mapping import Mapper, reads
+from engine.people import Directory
+from engine.plan import Planner
+from engine.rules import Rulebook
+from flows.apply import Stop
+from flows.configuration import Loaded
+from state import Outbox, Store
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def silent(what: str, count: int, total: int | None) -> None:
+    del what, count, total
+
+
+@dataclass(slots=True)
+class Session:
+    """`progress(what, count, total)` hears of every step; `total` is None while it is not known."""
+
+    loaded: Loaded
+    store: Store
+    sources: Mapping[str, Source]
+    targets: Mapping[str, Target]
+    run: str
+    runtime: Runtime
+    progress: Progress = silent
+    stop: Stop = field(default_factory=Stop)
+    mappers: dict[str, Mapper] = field(init=False)
+    outbox: Outbox = field(init=False)
+    planner: Planner = field(init=False)
+
+    def __post_init__(self) -> None:
+        configuration = self.configuration
+        self.mappers = {name: Mapper(configuration.mappings[name]) for name in self.sources}
+        self.outbox = Outbox(self.store)
+        self.planner = make_planner(configuration, {name: target.traits for name, target in self.targets.items()})
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.loaded.configuration
+
+    @property
+    def zone(self) -> tzinfo:
+        return self.configuration.zone()
+
+
+def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Planner:
+    rules = configuration.rules
+    places = [configuration.place(index) for index in range(len(rules.rules))]
+    scopes = {kind: configuration.scope(kind) for kind in ("deal", "customer", "feedback")}
+    return Planner(
+        rulebook=Rulebook(rules.rules, places, scopes),
+        blueprints=_blueprints(configuration, traits),
+        texts=_texts(configuration),
+        abilities={name: Abilities(t.kinds, t.fields, t.most_dependencies) for name, t in traits.items()},
+        limits=rules.limits,
+        zone=configuration.zone(),
+    )
+
+
+def _blueprints(configuration: Configuration, traits: Mapping[str, Any]) -> dict[tuple[str, str], Blueprint]:
+    pairs = {(a.create, a.target) for rule in configuration.rules.rules for a in rule.do if isinstance(a, CreateProject)}
+    directories = {target: Directory(configuration.mappings[target].people, configuration.scope("people")) for target in traits}
+    return {
+        (name, target): Blueprint(
+            configuration.blueprints[name],
+            scope=configuration.scope(configuration.blueprints[name].for_kind),
+            directory=directories[target],
+            calendar=configuration.calendar(name),
+            zone=configuration.zone(name),
+        )
+        for name, target in pairs
+    }
+
+
+def _texts(configuration: Configuration) -> dict[tuple[str, int, str], Template]:
+    found: dict[tuple[str, int, str], Template] = {}
+    for rule in configuration.rules.rules:
+        for kind in {event.split(".")[0] for event in rule.on}:
+            for position, action in enumerate(rule.do):
+                if isinstance(action, AddComment | SetStatus):
+                    text = action.comment if isinstance(action, AddComment) else action.text
+                    found[rule.name, position, kind] = compile_template(text, configuration.scope(kind), markdown=True)
+    return found
+
+
+@asynccontextmanager
+async def connect(loaded: Loaded, runtime: Runtime) -> AsyncIterator[tuple[dict[str, Source], dict[str, Target]]]:
+    """Every source and target the rules name, open for the length of a run."""
+    async with AsyncExitStack() as stack:
+        sources = {name: await stack.enter_async_context(_source(loaded, name, runtime)) for name in loaded.configuration.rules.sources}
+        targets = {name: await stack.enter_async_context(_target(loaded, name, runtime)) for name in loaded.targets}
+        yield sources, targets
+
+
+def _source(loaded: Loaded, name: str, runtime: Runtime) -> Source:
+    mapping = loaded.configuration.mappings[name]
+    opener = source_opener(mapping.system)
+    assert opener is not None  # noqa: S101 - checked when the configuration was loaded
+    back = {kind: {str(ours): theirs for ours, theirs in fields.items()} for kind, fields in mapping.write_back.items()}
+    return opener(loaded.connections[name], reads=reads(mapping), write_back=back, runtime=runtime)
+
+
+def _target(loaded: Loaded, name: str, runtime: Runtime) -> Target:
+    mapping = loaded.configuration.mappings[name]
+    opener = target_opener(mapping.system)
+    assert opener is not None  # noqa: S101 - checked when the configuration was loaded
+    return opener(loaded.connections[name], fields={n: f.model_dump() for n, f in mapping.fields.items()}, runtime=runtime)

@@ -1,0 +1,106 @@
+"""Tell the CRM: where the project is, how far it is. Absolute values, batched, only what differs from what was last written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from connectors.base import AuthError, ConnectorError, Gone, Progress, QuotaExhausted, Rejected, Source, Target
+from engine.model import CrmKind, Value, WriteBack
+from flows.session import Session
+from state import Link
+
+_CHUNK = 200
+
+
+async def listen(session: Session) -> None:
+    """Start hearing of changes in tools not heard before, so that progress made from now on is noticed."""
+    for target in session.targets.values():
+        if session.store.meta(_cursor(target)) is None:
+            changed = await target.changes(None)
+            with session.store.transaction():
+                session.store.save_meta(_cursor(target), changed.cursor)
+
+
+async def follow_progress(session: Session) -> Counter[str]:
+    """Note the progress of every published project that changed in its tool, and what the CRM should say about each new one."""
+    counts: Counter[str] = Counter()
+    for target in session.targets.values():
+        changed = await target.changes(session.store.meta(_cursor(target)))
+        links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
+        links = links or session.outbox.by_remote(target.system, sorted(changed.projects))
+        seen = await target.progress(sorted(links)) if links else []
+        fresh = [link for link in session.outbox.published_by(session.run) if link.target == target.system]
+        with session.store.transaction():
+            for progress in seen:
+                _want(session, links[progress.project], progress)
+            for link in fresh:
+                if link.remote_id not in links:
+                    _want(session, link, Progress(link.remote_id, 0, session.outbox.count_tasks(link.item.key)))
+            session.store.save_meta(_cursor(target), changed.cursor)
+        counts["progress"] += len(seen)
+    return counts
+
+
+def _cursor(target: Target) -> str:
+    return f"changes:{target.system}"
+
+
+def _want(session: Session, link: Link, progress: Progress) -> None:
+    system, kind, id_ = link.source.split(":", 2)
+    if system not in session.sources or not _is_first(session, link):
+        return
+    fields = session.configuration.mappings[system].write_back.get(_kind(kind), {})
+    values = _values(link, progress)
+    row = WriteBack(_kind(kind), id_, {theirs: values[ours] for ours, theirs in fields.items() if ours in values})
+    if row.fields:
+        session.store.want_back(system, [row], session.runtime.clock())
+
+
+def _is_first(session: Session, link: Link) -> bool:
+    """A CRM object shows one project: the first one made for it."""
+    others = session.outbox.projects_of([link.source])
+    return min(others, key=lambda other: (other.event_at, other.item.key)).item.key == link.item.key
+
+
+def _values(link: Link, progress: Progress) -> Mapping[str, Value]:
+    done = progress.total > 0 and progress.done == progress.total
+    status = "complete" if progress.completed or done else progress.status or "in_progress"
+    percent = 100 * progress.done // progress.total if progress.total else 0
+    return {"project_url": link.url, "project_status": status, "progress": percent, "project_key": link.item.key}
+
+
+def _kind(kind: str) -> CrmKind:
+    return "customer" if kind == "customer" else "feedback" if kind == "feedback" else "deal"
+
+
+async def write_back(session: Session) -> Counter[str]:
+    """Write what is due. A refused row is parked and told; everything else goes on."""
+    counts: Counter[str] = Counter()
+    for system, source in session.sources.items():
+        due = session.store.due_back(system)
+        for start in range(0, len(due), _CHUNK):
+            chunk = due[start : start + _CHUNK]
+            answers = await _written(source, chunk)
+            counts.update(_settle(session, system, chunk, answers))
+            session.progress("writing back", len(chunk), len(due))
+    return counts
+
+
+async def _written(source: Source, chunk: Sequence[WriteBack]) -> Sequence[ConnectorError | None]:
+    try:
+        return await source.write_back(chunk)
+    except (AuthError, QuotaExhausted):
+        raise
+    except ConnectorError as error:
+        return [error] * len(chunk)
+
+
+def _settle(session: Session, system: str, rows: Iterable[WriteBack], answers: Sequence[ConnectorError | None]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    now = session.runtime.clock()
+    with session.store.transaction():
+        for row, error in zip(rows, answers, strict=True):
+            session.store.settle_back(system, row, str(error) if error else "", park=isinstance(error, Rejected | Gone), now=now)
+            counts["written back" if error is None else "write-back refused" if isinstance(error, Rejected) else "write-back later"] += 1
+    return counts
