@@ -188,8 +188,9 @@ class Drafts:
         return put(f"/projects/{publish.id}", _without_idle_start(data), BORN)
 
     def joined(self, path: str, followers: Sequence[str]) -> list[Action]:
-        """Add followers; adding one twice is harmless. Projects and tasks alike."""
-        return [post(f"{path}/addFollowers", {"followers": list(followers)}, effect=Effect.REPEATABLE)] if followers else []
+        """Add followers; adding one twice is harmless. A task takes a list, a project a line of text."""
+        listed = list(followers) if path.startswith("/tasks/") else ",".join(followers)
+        return [post(f"{path}/addFollowers", {"followers": listed}, effect=Effect.REPEATABLE)] if followers else []
 
 
 def without_people(action: Action, name: str) -> Action:
@@ -200,7 +201,7 @@ def without_people(action: Action, name: str) -> Action:
 def named(action: Action, name: str) -> list[str]:
     """The people a call names in one field."""
     value = action.data.get(name) or ()
-    return [value] if isinstance(value, str) else list(value)
+    return value.split(",") if isinstance(value, str) else list(value)
 
 
 def is_subtask(create: Create) -> bool:
