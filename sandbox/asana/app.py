@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sandbox.asana import attachments, events, links, people, search
 from sandbox.asana.batch import attempt, failed
 from sandbox.asana.limits import Limits
-from sandbox.asana.routes import Call, Done, resolve
+from sandbox.asana.routes import Call, Done, checked, resolve
 from sandbox.asana.state import Record, Refused, Settings, Token
 from sandbox.asana.world import World
 from sandbox.web import Reply, Request
@@ -120,7 +120,7 @@ def _body(request: Request) -> tuple[Record, Record]:
         raise Refused(400, "Could not parse request data, invalid JSON") from error
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict):
         raise Refused(400, "data: An object is expected at the top of the body")
-    return body["data"], body.get("options") or {}
+    return checked(body["data"]), body.get("options") or {}
 
 
 def _form(request: Request) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.asana.routes import Answer, Call, Done, resolve, route
+from sandbox.asana.routes import Answer, Call, Done, checked, resolve, route
 from sandbox.asana.state import Record, Refused
 
 MOST = 10
@@ -46,13 +46,15 @@ def _inner(call: Call, action: Any) -> tuple[Answer, Call]:
     if path.strip("/").partition("/")[0] in UNBATCHED:
         raise Refused(400, f"relative_path: {path} is not supported in a batch")
     data, options = action.get("data") or {}, action.get("options") or {}
+    if not isinstance(data, dict) or not isinstance(options, dict) or not isinstance(options.get("fields") or [], list):
+        raise Refused(400, "actions: data and options are objects, and fields an array")
     answer, pattern, ids = resolve(method, path)
     query = {name: str(options[name]) for name in ("limit", "offset") if name in options}
     if method == "GET":
         query = {name: str(value) for name, value in data.items()} | query
-    fields = ",".join(options.get("fields") or ()) or query.get("opt_fields", "")
+    fields = ",".join(map(str, options.get("fields") or ())) or query.get("opt_fields", "")
     call.state.calls[f"{method} /{pattern}"] += 1
-    return answer, Call(call.state, call.token, method, path, ids, query, data, fields, in_batch=True)
+    return answer, Call(call.state, call.token, method, path, ids, query, checked(data), fields, in_batch=True)
 
 
 def attempt(answer: Answer, call: Call) -> Done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sandbox.asana.state import Record, Refused
@@ -30,6 +30,15 @@ def moment(text: Any, field: str) -> str:
     except (TypeError, ValueError):
         pass
     raise Refused(400, f"{field}: Not a valid date-time: {text}")
+
+
+def instant(text: Any, field: str) -> datetime:
+    """A moment with its offset, as filters take it; a day is its beginning in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise Refused(400, f"{field}: Not a valid date-time: {text}") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def task_dates(data: Record, held: Record) -> Record:

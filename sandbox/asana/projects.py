@@ -110,9 +110,16 @@ def delete(state: State, project: Record, by: str) -> None:
     del state.projects[gid]
 
 
+def _deprecated(call: Call, done: Done) -> Done:
+    """The old ways of sharing with a team still work, and are told about in a header."""
+    if call.data.get("team") or call.query.get("team") or call.data.get("privacy_setting") == "private_to_team":
+        done.headers["Asana-Change"] = "name=team_sharing;info=https://developers.asana.com/docs/deprecations;affected=true"
+    return done
+
+
 @route("POST", "/projects")
 def post_project(call: Call) -> Done:
-    return call.created("project", create(call.state, call.data, call.by))
+    return _deprecated(call, call.created("project", create(call.state, call.data, call.by)))
 
 
 @route("POST", "/workspaces/{}/projects")
@@ -132,7 +139,7 @@ def get_project(call: Call) -> Done:
 
 @route("PUT", "/projects/{}")
 def put_project(call: Call) -> Done:
-    return call.found("project", change(call.state, call.state.project(call.ids[0], call.by), call.data, call.by))
+    return _deprecated(call, call.found("project", change(call.state, call.state.project(call.ids[0], call.by), call.data, call.by)))
 
 
 @route("DELETE", "/projects/{}")
@@ -143,7 +150,7 @@ def delete_project(call: Call) -> Done:
 
 @route("GET", "/projects")
 def get_projects(call: Call) -> Done:
-    return call.listed("project", _visible(call, call.query.get("team")))
+    return _deprecated(call, call.listed("project", _visible(call, call.query.get("team"))))
 
 
 @route("GET", "/workspaces/{}/projects")

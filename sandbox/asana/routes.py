@@ -10,11 +10,14 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from sandbox.asana.shapes import COMPACT, FULL, Tree, parse, show
+from sandbox.asana.selection import Tree, parse
+from sandbox.asana.shapes import COMPACT, FULL, show
 from sandbox.asana.state import SITE, Record, Refused, State, Token
 
 UNPAGED_MOST = 1000
 PLURALS = {"story": "stories", "status_update": "status_updates"}
+GIDS = frozenset({"workspace", "team", "parent", "project", "section", "task", "tag", "member", "custom_field", "owner", "assignee"})
+GIDS |= {"insert_before", "insert_after", "before_section", "after_section"}
 OFFSET_LIFE = timedelta(minutes=30)
 
 
@@ -89,7 +92,7 @@ class Call:
         return page, {"offset": offset, "path": path, "uri": f"{SITE}/api/1.0{path}"}
 
     def _offset(self, index: int, last: str) -> str:
-        marks = [self.path, index, last, self.state.clock().timestamp()]
+        marks = [self.path, index, last, self.state.clock().timestamp(), self.state.offset_era]
         return base64.urlsafe_b64encode(json.dumps(marks).encode()).decode().rstrip("=")
 
     def _start(self, rows: list[Record]) -> int:
@@ -98,10 +101,10 @@ class Call:
         if offset is None:
             return 0
         try:
-            path, index, last, at = json.loads(base64.urlsafe_b64decode(offset + "=" * (-len(offset) % 4)))
+            path, index, last, at, era = json.loads(base64.urlsafe_b64decode(offset + "=" * (-len(offset) % 4)))
         except ValueError as error:
             raise Refused(400, "offset: Your pagination token is invalid.") from error
-        if path != self.path or self.state.clock().timestamp() - at > OFFSET_LIFE.total_seconds() or at <= self.state.offsets_dead_until:
+        if path != self.path or self.state.clock().timestamp() - at > OFFSET_LIFE.total_seconds() or era != self.state.offset_era:
             raise Refused(400, "offset: Your pagination token has expired.")
         if index <= len(rows) and rows[index - 1]["gid"] == last:
             return int(index)
@@ -116,6 +119,14 @@ def page_size(limit: str) -> int:
 
 def empty() -> Done:
     return Done(200, {"data": {}})
+
+
+def checked(data: Record) -> Record:
+    """A body whose references are gids (or null, or an e-mail)."""
+    for name in GIDS & data.keys():
+        if not isinstance(data[name], str | None):
+            raise Refused(400, f"{name}: Not a recognized ID: {str(data[name])[:80]}")
+    return data
 
 
 Answer = Callable[[Call], Done]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from sandbox.asana.dates import instant
 from sandbox.asana.routes import Call, Done, page_size, route
 from sandbox.asana.state import Record, Refused
-
-TYPEAHEAD_MOST = 100
 
 
 def _indexed(call: Call, rows: Iterable[Record]) -> Iterable[Record]:
@@ -47,7 +46,7 @@ def _seen(call: Call, kind: str) -> Iterable[Record]:
 def typeahead(call: Call) -> Done:
     """Names that hold the query; one page, never complete."""
     kind = call.query.get("resource_type") or call.query.get("type") or ""
-    wanted, most = call.query.get("query", "").casefold(), min(int(call.query.get("count", 20)), TYPEAHEAD_MOST)
+    wanted, most = call.query.get("query", "").casefold(), page_size(call.query.get("count", "20"))
     rows = [row for row in _indexed(call, _seen(call, kind)) if wanted in str(row["name"]).casefold()]
     call.query.pop("limit", None)
     return call.listed(kind, rows[::-1][:most])
@@ -83,4 +82,4 @@ def _matches(row: Record, query: dict[str, str]) -> bool:
             return False
     at = datetime.fromisoformat(row["created_at"])
     after, before = query.get("created_at.after"), query.get("created_at.before")
-    return (after is None or at > datetime.fromisoformat(after)) and (before is None or at < datetime.fromisoformat(before))
+    return (after is None or at > instant(after, "created_at.after")) and (before is None or at < instant(before, "created_at.before"))

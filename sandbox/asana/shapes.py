@@ -1,15 +1,13 @@
-"""How records look from outside: which fields a record has, which come unasked, and what `opt_fields` selects."""
+"""How records look from outside: which fields a record has, and which of them come unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from itertools import product
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from sandbox.asana.selection import Tree
 from sandbox.asana.state import Record, State
 
-Tree = dict[str, "Tree | None"]
 Getter = Callable[[State, Record], Any]
 
 
@@ -265,43 +263,3 @@ def _depth(kind: str, below: Tree | None) -> Tree:
     if below is None:
         return COMPACT[kind]
     return below or (FULL[kind] if kind in WHOLE else BARE)
-
-
-@lru_cache(maxsize=512)
-def parse(fields: str) -> Tree:
-    """The tree of an `opt_fields` list: `name`, `assignee.name`, `(assignee|followers).name`."""
-    tree: Tree = {}
-    for path in _split(fields, ","):
-        for names in _paths(path.strip()):
-            _plant(tree, [name for name in names if name and name != "this"])
-    return tree
-
-
-def _plant(tree: Tree, names: Iterable[str]) -> None:
-    for name in names:
-        below = tree.setdefault(name, {})
-        if below is None:
-            raise AssertionError("a parsed tree has no open ends")
-        tree = below
-
-
-def _paths(path: str) -> Iterable[list[str]]:
-    """Every plain path a path with groups stands for."""
-    choices = []
-    for segment in _split(path, "."):
-        if segment.startswith("(") and segment.endswith(")"):
-            choices.append([names for each in _split(segment[1:-1], "|") for names in _paths(each)])
-        else:
-            choices.append([[segment]])
-    return [[name for part in parts for name in part] for parts in product(*choices)]
-
-
-def _split(text: str, mark: str) -> list[str]:
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        if letter == mark and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part for part in parts if part]

@@ -100,7 +100,7 @@ class State:
         self.syncs: dict[str, tuple[str, int, datetime]] = {}
         self.search_limit: Callable[[str], float] | None = None
         self.calls: Counter[str] = Counter()
-        self.offsets_dead_until = 0.0
+        self.offset_era = 0
         self._next = 1_200_000_000_000_000
         self.workspace = self._first_workspace()
 
@@ -123,27 +123,29 @@ class State:
         """The gid of a user named by gid, e-mail or `me`."""
         if name == "me":
             return by
-        found = name if name in self.users else self.by_email.get(str(name).lower())
+        name = str(name)
+        found = name if name in self.users else self.by_email.get(name.lower())
         if found is None:
             raise Refused(400, f"{field}: Not a recognized ID: {name}")
         return found
 
     def project(self, gid: Any, by: str, field: str = "project") -> Record:
         """A project this user can see."""
-        project = self.projects.get(gid)
+        project = self.projects.get(str(gid))
         if project is None or not self.sees(by, project):
             raise Refused(404, f"{field}: Unknown object: {gid}")
         return project
 
     def section(self, gid: Any, by: str, field: str = "section") -> Record:
-        section = self.sections.get(gid)
+        section = self.sections.get(str(gid))
         if section is None or not self.sees(by, self.projects[section["project"]]):
             raise Refused(404, f"{field}: Unknown object: {gid}")
         return section
 
     def task(self, gid: Any, by: str, field: str = "task") -> Record:
         """A task this user can see, by gid or as `external:<id>`."""
-        if isinstance(gid, str) and gid.startswith("external:"):
+        gid = str(gid)
+        if gid.startswith("external:"):
             gid = next(iter(self.externals.get(gid.removeprefix("external:"), ())), gid)
         task = self.tasks.get(gid)
         if task is None or not self.sees_task(by, task):

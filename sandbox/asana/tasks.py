@@ -250,14 +250,11 @@ def _in_section(state: State, section: str) -> Iterable[Record]:
 def _filtered(rows: Iterable[Record], query: dict[str, str]) -> Iterable[Record]:
     if "completed_since" in query:
         since = query["completed_since"]
-        rows = (row for row in rows if not row["completed"] or (since != "now" and not _before(row["completed_at"], since)))
+        rows = (row for row in rows if not row["completed"] or (since != "now" and _since(row, "completed_at", since)))
     if "modified_since" in query:
-        rows = (row for row in rows if not _before(row["modified_at"], query["modified_since"]))
+        rows = (row for row in rows if _since(row, "modified_at", query["modified_since"]))
     return rows
 
 
-def _before(at: str, since: str) -> bool:
-    try:
-        return datetime.fromisoformat(at) < datetime.fromisoformat(since)
-    except (TypeError, ValueError) as error:
-        raise Refused(400, f"Not a valid date-time with an offset: {since}") from error
+def _since(row: Record, name: str, since: str) -> bool:
+    return datetime.fromisoformat(row[name]) >= dates.instant(since, "since")

@@ -23,7 +23,7 @@ def simple(data: Record, kinds: dict[str, type]) -> Record:
 def one_of(data: Record, name: str, allowed: frozenset[Any]) -> Record:
     if name not in data:
         return {}
-    if data[name] not in allowed:
+    if not isinstance(data[name], str | None) or data[name] not in allowed:
         raise Refused(400, f"{name}: Not a valid value: {data[name]}")
     return {name: data[name]}
 

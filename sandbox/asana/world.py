@@ -75,7 +75,7 @@ class World(State):
 
     def expire_offsets(self) -> None:
         """Every pagination token given so far is dead."""
-        self.offsets_dead_until = self.clock().timestamp()
+        self.offset_era += 1
 
     def expire_sync_tokens(self) -> None:
         """Every event stream has to start over."""

@@ -102,13 +102,14 @@ async def test_a_batch_answers_in_the_order_asked_and_acts_in_another() -> None:
 async def test_one_bad_action_harms_no_other() -> None:
     rig = Rig()
     project = await rig.project()
+    link = {"parent": project, "resource_subtype": "external", "name": "x", "url": "https://x.example"}
     actions: list[dict[str, Any]] = [
         {"method": "post", "relative_path": "/tasks", "data": {"name": "fine", "projects": [project]}, "options": {"fields": ["name"]}},
         {"method": "post", "relative_path": "/tasks", "data": {"name": "early", "projects": [project], "start_on": "2026-03-09"}},
         {"method": "get", "relative_path": "/tasks/1"},
-        {"method": "get", "relative_path": f"/tasks?project={project}"},
+        {"method": "get", "relative_path": "/projects?archived=false"},
         {"method": "get", "relative_path": "/tasks", "data": {"project": project}, "options": {"limit": 1, "fields": ["name"]}},
-        {"method": "post", "relative_path": "/attachments", "data": {}},
+        {"method": "post", "relative_path": "/attachments", "data": link},
     ]
     seen = await rig.ask("POST", "/batch", {"actions": actions})
     assert (seen.status, [result["status_code"] for result in seen.data]) == (200, [201, 400, 404, 400, 200, 400])
@@ -125,7 +126,8 @@ async def test_a_batch_holds_one_to_ten_actions(count: int) -> None:
 
 async def test_a_batch_cannot_hold_a_batch() -> None:
     rig = Rig()
-    seen = await rig.ask("POST", "/batch", {"actions": [{"method": "post", "relative_path": "/batch", "data": {"actions": []}}]})
+    inner = {"actions": [{"method": "get", "relative_path": "/users/me"}]}
+    seen = await rig.ask("POST", "/batch", {"actions": [{"method": "post", "relative_path": "/batch", "data": inner}]})
     assert [result["status_code"] for result in seen.data] == [400]
 
 

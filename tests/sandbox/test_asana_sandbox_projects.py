@@ -272,3 +272,12 @@ async def test_people_are_found_by_gid_email_and_me() -> None:
     assert (await rig.ask("GET", "/users/me")).data["email"] == "handoff@example.com"
     assert (await rig.ask("GET", "/users/nobody@example.com")).status == 404
     assert await rig.names(f"/workspaces/{rig.world.workspace}/users") == ["Ana", "Handoff"]
+
+
+async def test_sharing_with_a_team_the_old_way_works_and_says_that_it_is_old() -> None:
+    rig = Rig()
+    team = rig.world.add_team("Delivery")
+    seen = await rig.ask("POST", "/projects", {"name": "x", "workspace": rig.world.workspace, "team": team})
+    assert (seen.data["team"]["name"], "affected=true" in seen.headers["Asana-Change"]) == ("Delivery", True)
+    assert "Asana-Change" in (await rig.ask("GET", "/projects", team=team)).headers
+    assert "Asana-Change" not in (await rig.ask("GET", "/projects")).headers
