@@ -65,13 +65,14 @@ class Bulk:
             yield rows
 
     async def drop(self, job: Job) -> None:
-        """Remove the job from the org, or stop it when it still runs. What fails here is left to the org's own clean-up."""
+        """Remove the job from the org, stopped first when it still runs. What fails here is left to the org's own clean-up."""
         path = f"/jobs/query/{job.id}"
         with suppress(ConnectorError):
             try:
                 await self._rest.send("DELETE", path, effect=Effect.REPEATABLE)
             except Rejected:
                 await self._rest.send("PATCH", path, effect=Effect.REPEATABLE, body={"state": "Aborted"})
+                await self._rest.send("DELETE", path, effect=Effect.REPEATABLE)
 
     async def _wait(self, job: Job) -> None:
         pause, waited = 1.0, 0.0

@@ -31,7 +31,9 @@ def literal(value: str | bool | int | Decimal | date | datetime | None) -> str:
         return stamp(value)
     if isinstance(value, date):
         return value.isoformat()
-    return f"'{value.translate(ESCAPES)}'" if isinstance(value, str) else format(value, "f")
+    if isinstance(value, str):
+        return f"'{value.translate(ESCAPES)}'"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def among(field: str, values: Iterable[str]) -> str:
