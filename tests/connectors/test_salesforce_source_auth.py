@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import stat
 from pathlib import Path
 
@@ -66,6 +65,10 @@ async def test_an_app_without_its_run_as_user_is_explained() -> None:
     assert "run-as user" in await refusal(crm, client_secret="handoff-secret")
 
 
+def files(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def refreshing(path: Path) -> dict[str, object]:
     secrets = {"client_secret": "handoff-secret", "refresh_token": "5Aep861-first"}
     return {"auth": "refresh_token", **secrets, "refresh_token_file": str(path)}
@@ -78,7 +81,7 @@ async def test_a_rotated_refresh_token_is_stored_for_its_owner_only_and_used_fro
         await pull(Rig(crm, lambda: source(crm, **refreshing(path))))
         assert {path.read_text()} == crm.app.oauth.refresh_tokens
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["token"]
+    assert files(tmp_path) == ["token"]
 
 
 async def test_a_rotated_refresh_token_that_cannot_be_stored_is_not_used(tmp_path: Path) -> None:
