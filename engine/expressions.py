@@ -24,7 +24,7 @@ from jinja2.visitor import NodeTransformer
 from engine.filters import FILTERS, MAX_TEXT, TESTS, ExpressionError, bounded, concat, converter, exact, field_of, path_of, plain, shown
 from engine.grammar import MAX_DEPTH, Checker, depth, paths, source
 from engine.model import Problem
-from engine.shapes import Custom, Shape, shape_at, shape_of
+from engine.shapes import Custom, Shape, Values, shape_at, shape_of
 
 __all__ = [
     "Condition",
@@ -61,17 +61,18 @@ class Invalid(Exception):
 class Scope:
     """What an expression may name. Values are types (`Deal`, `str`) or shapes.
 
-    `custom` gives the names that mappings add ("deal", "customer", "feedback", "contacts", "line_items"), `rates` what one unit of each
-    currency is worth in a common one.
+    `custom` gives the names that mappings add ("deal", "customer", "feedback", "contacts", "line_items"), `values` the only values of a field
+    (`customer.tier`) where mappings close them, `rates` what one unit of each currency is worth in a common one.
     """
 
     names: Mapping[str, type | Shape]
     custom: Custom = field(default_factory=dict)
     rates: Mapping[str, Decimal] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shapes", {name: shape_of(of, self.custom) for name, of in self.names.items()})
+        object.__setattr__(self, "shapes", {name: shape_of(of, self.custom, self.values) for name, of in self.names.items()})
 
     def with_name(self, name: str, shape: Shape) -> Scope:
         return Scope({**self.shapes, name: shape}, rates=self.rates)
