@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from flows.view import ProjectView, SectionView, TaskView, day_month, initials, plain
+from flows.view import ProjectView, SectionView, TaskView, called, day_month, initials, plain
 
 _NARROWEST = 22
 _STATUS = {"on_track": "green", "at_risk": "yellow", "off_track": "red", "on_hold": "blue", "complete": "green", "dropped": "dim"}
@@ -85,7 +85,7 @@ def heading(project: ProjectView) -> Text:
     if project.status:
         line.append(f"  ● {project.status.replace('_', ' ')}", _STATUS.get(project.status, "dim"))
     days = " – ".join(day_month(day) for day in (project.start_on, project.due_on) if day)
-    facts = [f"{done}/{total} done", plain(project.owner), days]
+    facts = [f"{done}/{total} done", called(project.owner), days]
     return line.append("  " + " · ".join(fact for fact in facts if fact), "dim")
 
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from flows import chart
-from flows.view import ProjectView, Working, day_month, undirected, weekdays
+from flows.view import ProjectView, Working, called, day_month, undirected, weekdays
 
 _STATUS = {
     "on_track": "On track",
@@ -88,6 +88,6 @@ def _template() -> Template:
     environment = Environment(
         loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_readable
     )
-    environment.filters.update(markdown=markdown, safe_url=safe_url, day_month=day_month)
+    environment.filters.update(markdown=markdown, safe_url=safe_url, day_month=day_month, called=called)
     environment.globals.update(statuses=_STATUS, chart=chart)
     return environment.get_template("report.html.j2")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 Working = Callable[[date], bool]
+_SEPARATORS = re.compile(r"[\s._-]+")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -95,10 +97,15 @@ def undirected(text: str) -> str:
     return "".join(char for char in text if char not in _BIDI_CONTROLS) if not text.isascii() else text
 
 
+def called(person: str) -> str:
+    """What people call somebody: a name as it is, `clara.weiss@example.com` → Clara Weiss."""
+    local, at, _ = plain(person).partition("@")
+    return _SEPARATORS.sub(" ", local).strip().title() if at else local
+
+
 def initials(person: str) -> str:
     """`Clara Weiss` → CW, `clara.weiss@example.com` → CW, 陈浩然 → 陈."""
-    words = plain(person).partition("@")[0].replace(".", " ").replace("-", " ").replace("_", " ").split()
-    return "".join(word[0] for word in words[:2]).upper()
+    return "".join(word[0] for word in _SEPARATORS.split(called(person))[:2] if word).upper()
 
 
 def day_month(day: date | None) -> str:

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from flows.board import Board
-from flows.view import ProjectView, SectionView, initials, plain
+from flows.view import ProjectView, SectionView, called, initials, plain
 from tests.flows.views import SMALL, TODAY, printed, project, task
 
 
@@ -71,3 +71,10 @@ def test_people_are_known_by_their_initials(person: str, short: str) -> None:
 
 def test_plain_text_is_one_line() -> None:
     assert plain("a\n\tb\u200f  c\x00") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("person", "name"), [("clara.weiss@x.example", "Clara Weiss"), ("Clara Weiss", "Clara Weiss"), ("陈浩然", "陈浩然"), ("", "")]
+)
+def test_an_address_is_shown_as_the_name_it_holds(person: str, name: str) -> None:
+    assert called(person) == name
