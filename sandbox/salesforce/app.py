@@ -113,8 +113,7 @@ class Salesforce:
         """What needs no token and costs no call."""
         match request.method, request.path.rstrip("/"):
             case "POST", "/services/oauth2/token":
-                self._count("token")
-                return self.oauth.token(self.org, request)
+                return self._token(request)
             case "POST", "/services/oauth2/introspect":
                 self._count("introspect")
                 return self.oauth.introspect(self.org, request)
@@ -123,6 +122,13 @@ class Salesforce:
                 return self._versions()
             case _:
                 return None
+
+    def _token(self, request: Request) -> Reply:
+        try:
+            self._count("token")
+        except ApiError as refused:
+            return Reply.json(refused.status, {"error": refused.code, "error_description": refused.message})
+        return self.oauth.token(self.org, request)
 
     def _versions(self) -> Reply:
         newest = int(float(self.version))

@@ -28,7 +28,7 @@ def load_rows(org: Org, object_name: str, rows: Iterable[Mapping[str, Any]]) -> 
         past = (derive.history(row, None) for row in made)
         org.tables["OpportunityHistory"].load([{"Id": org.next_id("OpportunityHistory"), **each} for each in past if each])
     if object_name == "OpportunityLineItem":
-        org.mark_lines({row["OpportunityId"] for row in made})
+        org.mark_lines(dict.fromkeys(row["OpportunityId"] for row in made))
     return [str(row["Id"]) for row in made]
 
 

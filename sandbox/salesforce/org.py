@@ -237,9 +237,9 @@ class Org:
         if object_name == "Opportunity" and (past := derive.history(row, old)):
             self.tables["OpportunityHistory"].put({"Id": self.next_id("OpportunityHistory"), **past})
         if object_name == "OpportunityLineItem" and old is None:
-            self.mark_lines({row["OpportunityId"]})
+            self.mark_lines([row["OpportunityId"]])
 
-    def mark_lines(self, deals: set[str | None]) -> None:
+    def mark_lines(self, deals: Iterable[str | None]) -> None:
         """Notes on the deals that they have line items; no stamp moves."""
         table = self.tables["Opportunity"]
         for id in deals:

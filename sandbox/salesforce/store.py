@@ -89,7 +89,9 @@ class Table:
     def _swap(self, old: Row | None, new: Row | None) -> None:
         if old is not None:
             self._forget(old)
-        if new is not None:
+        if new is None:
+            self.rows.pop(old["Id"] if old is not None else "", None)
+        else:
             self.rows[new["Id"]] = new
             for name, order in self.orders.items():
                 insort(order, (new[name], new["Id"]))
@@ -97,7 +99,6 @@ class Table:
                 self._enter(name, new)
 
     def _forget(self, old: Row) -> None:
-        del self.rows[old["Id"]]
         for name, order in self.orders.items():
             del order[bisect_left(order, (old[name], old["Id"]))]
         for name, index in self.index.items():

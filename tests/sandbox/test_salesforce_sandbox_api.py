@@ -53,6 +53,14 @@ async def test_a_refused_login_is_an_object(form: dict[str, str], error: str, wo
     assert (refused.status_code, refused.json()) == (400, {"error": error, "error_description": words})
 
 
+async def test_a_login_can_be_made_to_fail_in_the_shape_of_logins() -> None:
+    rig = Rig()
+    rig.sf.fail("token", "invalid_grant", "expired access/refresh token")
+    refused = await rig.send("POST", TOKEN, data={"grant_type": "client_credentials", **APP})
+    assert refused.json() == {"error": "invalid_grant", "error_description": "expired access/refresh token"}
+    assert await rig.login()
+
+
 async def test_rotation_replaces_the_refresh_token_and_kills_the_old_one() -> None:
     rig = Rig()
     rig.sf.oauth.rotate = True

@@ -91,6 +91,21 @@ async def test_children_are_lists_of_their_own_and_no_children_are_null(rig: Rig
     assert (lines[0]["totalSize"], lines[0]["done"], lines[1:]) == (1, True, [None, None])
 
 
+async def test_a_parent_in_the_recycle_bin_is_null_unless_everything_is_asked_for(rig: Rig) -> None:
+    product = rig.org.insert("Product2", {"Name": "Widget"})
+    rig.org.insert("OpportunityLineItem", {"OpportunityId": rig.deal(), "Product2Id": product, "Quantity": 1})
+    rig.org.delete("Product2", product)
+    soql = "SELECT Product2.Name FROM OpportunityLineItem"
+    assert await rig.column(soql, "Product2") == [None]
+    assert [found["Name"] for found in await rig.column(soql, "Product2", everything=True)] == ["Widget"]
+
+
+async def test_rows_asked_for_in_no_order_stay_where_they_were_when_edited(rig: Rig) -> None:
+    before = await rig.column("SELECT Id FROM Opportunity", "Id")
+    rig.org.update("Opportunity", before[0], {"Amount": 7})
+    assert await rig.column("SELECT Id FROM Opportunity", "Id") == before
+
+
 async def test_count_answers_a_number_and_no_records(rig: Rig) -> None:
     counted = await rig.query("SELECT COUNT() FROM Opportunity WHERE Amount > 1")
     assert counted == {"totalSize": 2, "done": True, "records": []}

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import pytest
 import requests
-import simple_salesforce as simple
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import HTTPAdapter
+from simple_salesforce import api as simple
+from simple_salesforce import exceptions as refusals
 
 from sandbox.salesforce import Salesforce
 from sandbox.web import Sandbox, serve
@@ -78,14 +79,14 @@ async def test_it_logs_in_by_jwt_and_a_stranger_s_key_is_refused(witness: Witnes
         return {"username": "integration@handoff.test", "consumer_key": "handoff-client", "privatekey": pem.decode()}
 
     assert (await witness.ask(lambda client: client.limits(), **login(key)))["DailyApiRequests"]["Max"] == 100_000
-    with pytest.raises(simple.SalesforceAuthenticationFailed, match="invalid assertion"):
+    with pytest.raises(refusals.SalesforceAuthenticationFailed, match="invalid assertion"):
         await witness.ask(lambda client: client.limits(), **login(strange))
 
 
 async def test_it_logs_in_by_password_and_a_wrong_one_is_refused(witness: Witness) -> None:
     login = {"username": "integration@handoff.test", "consumer_key": "handoff-client", "consumer_secret": "handoff-secret"}
     assert await witness.ask(lambda client: client.limits(), password="handoff-password", **login)
-    with pytest.raises(simple.SalesforceAuthenticationFailed, match="authentication failure"):
+    with pytest.raises(refusals.SalesforceAuthenticationFailed, match="authentication failure"):
         await witness.ask(lambda client: client.limits(), password="wrong", **login)
 
 
@@ -140,13 +141,13 @@ async def test_it_exports_in_bulk(witness: Witness) -> None:
 
 
 async def test_it_reads_errors_as_the_real_ones(witness: Witness) -> None:
-    with pytest.raises(simple.SalesforceMalformedRequest) as wrong:
+    with pytest.raises(refusals.SalesforceMalformedRequest) as wrong:
         await witness.ask(lambda client: client.query("SELECT Nope FROM Opportunity"))
     assert wrong.value.content[0]["errorCode"] == "INVALID_FIELD"
-    with pytest.raises(simple.SalesforceResourceNotFound):
+    with pytest.raises(refusals.SalesforceResourceNotFound):
         await witness.ask(lambda client: client.Opportunity.get("006000000000001AAA"))
     witness.org.exhaust_quota()
-    with pytest.raises(simple.SalesforceRefusedRequest, match="REQUEST_LIMIT_EXCEEDED"):
+    with pytest.raises(refusals.SalesforceRefusedRequest, match="REQUEST_LIMIT_EXCEEDED"):
         await witness.ask(lambda client: client.query("SELECT Id FROM Opportunity"))
 
 
@@ -169,14 +170,14 @@ async def test_long_urls_reach_the_org_and_longer_ones_meet_its_431(witness: Wit
         return "SELECT Id FROM Opportunity WHERE Id IN ('" + "','".join([deal] * count) + "')"  # noqa: S608
 
     assert (await witness.ask(lambda client: client.query(soql(500))))["totalSize"] == 1
-    with pytest.raises(simple.SalesforceGeneralError, match="431"):
+    with pytest.raises(refusals.SalesforceGeneralError, match="431"):
         await witness.ask(lambda client: client.query(soql(1000)))
 
 
 @pytest.mark.parametrize(("kind", "status"), [("empty", 500), ("html", 503)])
 async def test_faults_reach_it_over_tcp(witness: Witness, kind: Any, status: int) -> None:
     witness.box.fault(r"GET .*/query", kind)
-    with pytest.raises(simple.SalesforceGeneralError) as wrong:
+    with pytest.raises(refusals.SalesforceGeneralError) as wrong:
         await witness.ask(lambda client: client.query("SELECT Id FROM Account"))
     assert wrong.value.status == status
     assert (await witness.ask(lambda client: client.query("SELECT Id FROM Account")))["done"] is True
