@@ -264,6 +264,13 @@ async def test_status_updates_are_listed_newest_first_and_never_changed() -> Non
     assert (await rig.ask("POST", "/status_updates", {"parent": project, "text": "x", "status_type": "fine"})).status == 400
 
 
+async def test_the_teams_of_a_person_are_asked_for_by_organization() -> None:
+    rig = Rig()
+    rig.world.add_team("Delivery")
+    assert (await rig.ask("GET", "/users/me/teams")).status == 400
+    assert await rig.names("/users/me/teams", organization=rig.world.workspace) == ["Delivery"]
+
+
 async def test_people_are_found_by_gid_email_and_me() -> None:
     rig = Rig()
     ana = rig.world.add_user("Ana", "ana@example.com")
