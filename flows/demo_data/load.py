@@ -99,7 +99,7 @@ class _Loader:
             case "date":
                 return date.fromisoformat(text) + self._shift
             case "datetime":
-                return min(datetime.fromisoformat(text) + self._shift, self._now)
+                return datetime.fromisoformat(text) + self._shift
             case _:
                 return text
 

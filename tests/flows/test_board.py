@@ -50,6 +50,14 @@ def test_columns_wrap_when_narrow_and_join_when_wide() -> None:
     assert rows == [3, 6]
 
 
+@pytest.mark.parametrize("name", ["x" * 200, "明远" * 10])
+def test_a_long_section_name_leaves_room_for_its_count(name: str) -> None:
+    title = board(project(SectionView(name, (task("t"),)), SectionView(name)), 60)[1]
+    assert title.count("…") == 2
+    assert title.count("0/1") == title.count("0/0") == 1
+    assert cell_len(title) <= 60
+
+
 def test_markup_and_control_characters_in_a_name_are_only_text() -> None:
     text = "\n".join(board(project(SectionView("[red]S[/red]", (task("[bold]a\x1b[31m\u202eb[/bold]\r\nc"),)))))
     assert "[red]S[/red]" in text

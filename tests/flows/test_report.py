@@ -223,7 +223,8 @@ def test_an_arrow_back_in_time_still_ends_at_its_task() -> None:
     drawing = chart.draw(project(SectionView("S", (late, early))), TODAY)
     assert drawing is not None
     target = next(row for row in drawing.rows if row.title == "Early")
-    assert drawing.arrows[0].endswith(f"V{target.middle:.1f}H{(target.x or 0) - 1:.1f}")
+    end = (target.x or 0) - 1
+    assert drawing.arrows[0].endswith(f"H{end - 6:.1f}V{target.middle:.1f}H{end:.1f}")  # it comes in from the left
 
 
 def test_a_project_without_dates_has_no_drawing() -> None:

@@ -74,6 +74,11 @@ def test_no_line_is_wider_than_the_terminal_however_long_the_project(count: int,
     assert max(cell_len(line) for line in timeline(view, width)) <= width
 
 
+def test_a_long_project_is_shown_in_whole_weeks_from_a_monday() -> None:
+    scale = fit(date(2026, 11, 25), date(2027, 11, 25), 60)
+    assert (scale.days_per_cell, scale.day(0)) == (7, MONDAY)
+
+
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(0, 5_000), st.integers(10, 300))
 def test_every_day_of_the_span_has_its_cell(first: date, days: int, width: int) -> None:
     last = first + timedelta(days=min(days, width * 28 - 7))
