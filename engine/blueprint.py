@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import Any
 
@@ -50,14 +50,14 @@ class _Task:
     loop: Loop | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Made:
-    """A task that is really made: its key and the values its templates see."""
+    """A task that is really made: its key, its parent's, and the values its templates see."""
 
     task: _Task
     key: str
+    parent: str
     values: Mapping[str, Any]
-    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class Blueprint:
@@ -76,20 +76,15 @@ class Blueprint:
 
     def _compile_section(self, section: SectionSpec, scope: Scope) -> Iterator[_Task]:
         for task in section.tasks:
-            yield self._compile(task, section.slot, "", scope)
+            yield self._compile(task, section.slot, None, scope)
             for inner in task.subtasks:
-                yield self._compile(inner, section.slot, task.slot, scope)
+                yield self._compile(inner, section.slot, task, scope)
 
-    def _compile(self, spec: SubtaskSpec, section: str, parent: str, scope: Scope) -> _Task:
-        outer = next((task for task in self._looped if task.slot == parent), None) if parent else None
-        for loop in (outer.for_each if outer else "", spec.for_each):
-            scope = compile_loop(loop, scope).scope if loop else scope
-        loop_here = compile_loop(spec.for_each, scope) if spec.for_each and not outer else None
-        return _Task(spec, section, parent, self._texts(spec, scope), self._when(spec.when, scope), loop_here)
-
-    @property
-    def _looped(self) -> list[TaskSpec]:
-        return [task for section in self.spec.sections for task in section.tasks if task.for_each]
+    def _compile(self, spec: SubtaskSpec, section: str, outer: TaskSpec | None, scope: Scope) -> _Task:
+        outside = compile_loop(outer.for_each, scope).scope if outer and outer.for_each else scope
+        loop = compile_loop(spec.for_each, outside) if spec.for_each else None
+        inside = loop.scope if loop else outside
+        return _Task(spec, section, outer.slot if outer else "", self._texts(spec, inside), self._when(spec.when, inside), loop)
 
     def _texts(self, spec: ProjectSpec | SubtaskSpec, scope: Scope) -> _Texts:
         role, who = ("owner", spec.owner) if isinstance(spec, ProjectSpec) else ("assignee", spec.assignee)
@@ -142,19 +137,19 @@ class _Rendering:
     # which tasks are made
 
     def _makings(self, task: _Task) -> Iterator[_Made]:
-        outers = self._made.get(task.parent, []) if task.parent else [None]
-        for outer in outers:
+        for outer in self._made.get(task.parent, ()) if task.parent else (None,):
             values = outer.values if outer else self._values
+            prefix = outer.key if outer and outer.task.loop else self._key
+            parent = outer.key if outer else self._key
             if task.loop is None:
-                key = f"{outer.key if outer and outer.task.loop else self._key}/{task.spec.slot}"
-                yield from self._making(task, key, values)
+                yield from self._making(_Made(task, f"{prefix}/{task.spec.slot}", parent, values))
                 continue
             for row in task.loop.items(values):
-                yield from self._making(task, f"{self._key}/{task.spec.slot}:{row.id}", {**values, task.loop.name: row})
+                yield from self._making(_Made(task, f"{prefix}/{task.spec.slot}:{row.id}", parent, {**values, task.loop.name: row}))
 
-    def _making(self, task: _Task, key: str, values: Mapping[str, Any]) -> Iterator[_Made]:
-        if task.when is None or task.when.passes(values):
-            yield _Made(task, key, values)
+    def _making(self, made: _Made) -> Iterator[_Made]:
+        if made.task.when is None or made.task.when.passes(made.values):
+            yield made
 
     # items
 
@@ -164,11 +159,8 @@ class _Rendering:
         if spec.milestone:
             fields["milestone"], start = True, None
         fields.update(_span(start, due))
-        if not made.task.parent:
-            return Item(made.key, "task", fields, self._key, self._key, f"{self._key}/{made.task.section}")
-        parent = made.key.rsplit("/", 1)[0]
-        outer = parent if parent != self._key else f"{self._key}/{made.task.parent}"
-        return Item(made.key, "task", fields, self._key, outer)
+        section = "" if made.task.parent else f"{self._key}/{made.task.section}"
+        return Item(made.key, "task", fields, self._key, made.parent, section)
 
     def _project_fields(self) -> dict[str, Any]:
         texts = self._b._project
@@ -276,7 +268,7 @@ class _Rendering:
 
     def _latest(self, slot: str, side: str) -> date | None:
         task = next(task for task in self._b._tasks if task.spec.slot == slot)
-        making = self._made.get(slot) or [_Made(task, slot, self._values)]
+        making = self._made.get(slot) or [_Made(task, slot, self._key, self._values)]
         days = [self._own_days(made)[0 if side == "start" else 1] for made in making]
         return max((day for day in days if day), default=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar, get_args
@@ -73,7 +73,7 @@ class _Check:
         self.blueprints = self._build_all("blueprints", blueprints, BlueprintSpec)
         self.mapping_names = tuple(mappings)
         self.blueprint_names = tuple(blueprints)
-        self.scopes = _scopes(self.rules, self._sources())
+        self.scopes = _scopes(self.rules, self._sources(), self._unbuilt())
         self.warnings: list[Problem] = []
 
     def _build(self, name: str, model: type[M]) -> M | None:
@@ -88,6 +88,17 @@ class _Check:
     def _sources(self) -> dict[str, SystemMapping]:
         names = self.rules.sources if self.rules else self.mappings
         return {name: self.mappings[name] for name in names if name in self.mappings}
+
+    def _unbuilt(self) -> dict[str, frozenset[str]]:
+        """The custom names in mappings that are wrong elsewhere, so that one mistake is not told as many."""
+        documents = [self.findings[f"mappings/{name}"].document for name in self.mapping_names if name not in self.mappings]
+        found: dict[str, frozenset[str]] = {}
+        for document in documents:
+            for path in document.places:
+                if len(path) > 2 and path[0] == "read" and path[-2] == "custom":
+                    kind = "contacts" if path[-3] == "contact" else str(path[-3])
+                    found[kind] = found.get(kind, frozenset()) | {str(path[-1])}
+        return found
 
     def run(self) -> tuple[Configuration | None, list[Problem]]:
         if self.rules:
@@ -223,10 +234,11 @@ def _kinds(rule: Rule) -> list[str]:
     return list(dict.fromkeys(event.partition(".")[0] for event in rule.on))
 
 
-def _scopes(rules: Rules | None, sources: Mapping[str, SystemMapping]) -> dict[str, Scope]:
+def _scopes(rules: Rules | None, sources: Mapping[str, SystemMapping], more: Mapping[str, Collection[str]]) -> dict[str, Scope]:
     currencies = rules.currencies if rules else None
     rates = {currencies.base: Decimal(1), **currencies.rates} if currencies else {}
-    custom = custom_names(sources)
+    named = custom_names(sources)
+    custom = {kind: {*named.get(kind, ()), *more.get(kind, ())} for kind in (*named, *more)}
     values = {**closed_values(sources), "event.name": get_args(Event)}
 
     def scope(*kinds: str, before: str = "") -> Scope:

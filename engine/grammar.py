@@ -219,7 +219,7 @@ class Checker:
             words = f"{source(left)} is {_KINDS.get(left_shape.kind, 'a record')}, {source(right)} is "
             dated = {left_shape.kind, right_shape.kind} & {"day", "moment"}
             hint = "compare dates as text: deal.close_date | date >= '2026-01-31'" if dated else ""
-            word = (path(left) or path(right)).rpartition(".")[2]
+            word = next(iter((*paths(left), *paths(right))), "").rpartition(".")[2]
             self.refuse(left, words + _KINDS.get(right_shape.kind, "a record"), hint, word=word)
         self._possible(left, left_shape, right)
         self._possible(right, right_shape, left)

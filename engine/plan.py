@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from typing import Any
@@ -52,6 +52,9 @@ class Plan:
     def counts(self) -> Counter[str]:
         return Counter(f"{action.op} {action.item.kind}" for action in self.actions)
 
+    def count(self, verdict: Verdict) -> int:
+        return sum(1 for decision in self.decisions if decision.verdict == verdict)
+
     def projects(self) -> list[Action]:
         return [action for action in self.actions if action.op == "create" and action.item.kind == "project"]
 
@@ -95,18 +98,23 @@ class Planner:
         self._limits = limits
         self._zone = zone
 
-    def plan(self, change: Change, existing: Mapping[str, Existing], plan: Plan) -> None:
-        """Add what `change` calls for to `plan`. `existing` are the projects made from this record or from records merged into it."""
-        standing = dict(existing)
+    def plan(self, change: Change, existing: dict[str, Existing], plan: Plan, *, among: Collection[str] | None = None) -> None:
+        """Add what `change` calls for to `plan`, by all rules or those `among` the named.
+
+        `existing` are the projects made from this record or from records merged into it; what is planned here joins them.
+        """
+        before = list(existing.values())
         for compiled, decision in self._rulebook.decide(change):
+            if among is not None and compiled.rule.name not in among:
+                continue
             if decision.verdict != "acts":
                 plan.decisions.append(decision)
                 continue
-            firing = _Firing(compiled, decision, change, standing, plan)
+            firing = _Firing(compiled, decision, change, existing, plan)
             for position, action in enumerate(compiled.rule.do):
                 plan.decisions.append(self._act(firing, action, position))
         if change.after is not None and not change.record.deleted and change.before is not None:
-            for project in existing.values():
+            for project in before:
                 self._keep_in_step(project, change, plan)
 
     def _act(self, firing: _Firing, action: CreateProject | AddComment | SetStatus, position: int) -> Decision:

@@ -246,6 +246,11 @@ class Outbox:
             found.update((row[0], _link(row)) for row in rows)
         return found
 
+    def matching(self, what: str) -> list[Link]:
+        """Links whose URL or remote id is `what`."""
+        rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE remote_id <> '' AND (url = ? OR remote_id = ?)", (what, what))  # noqa: S608
+        return [_link(row) for row in rows]
+
     def project_links(self, project: str) -> dict[str, Link]:
         rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE project = ?", (project,))  # noqa: S608
         return {row[0]: _link(row) for row in rows}

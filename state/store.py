@@ -146,6 +146,13 @@ class Store:
         rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND kind = ? AND merged_into = ?", (system, kind, winner))
         return [row[0] for row in rows]
 
+    def find_record(self, id_: str) -> list[tuple[str, CrmKind, str]]:
+        """Where a bare record id was seen: (system, kind, id). A 15-character Salesforce id finds its 18-character form."""
+        rows = self.db.execute(
+            "SELECT system, kind, id FROM snapshot WHERE id = ? OR (length(?) = 15 AND substr(id, 1, 15) = ?)", (id_, id_, id_)
+        )
+        return [(system, kind, found) for system, kind, found in rows]
+
     def count_snapshots(self) -> dict[tuple[str, CrmKind], int]:
         rows = self.db.execute("SELECT system, kind, count(*) FROM snapshot WHERE deleted = 0 GROUP BY system, kind")
         return {(system, kind): count for system, kind, count in rows}

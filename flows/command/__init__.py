@@ -1,0 +1,1 @@
+"""The verbs of the `handoff` command, by what they are about."""

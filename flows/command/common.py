@@ -1,0 +1,186 @@
+"""What every verb shares: options, output for people or scripts, exit codes, one place that turns errors into advice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from connectors.base import AuthError, ConfigError, ConnectorError, QuotaExhausted, Runtime, StateError, Transient, UnsafePlan
+from flows import show
+from flows.apply import Stop
+from flows.configuration import Loaded, at, load
+from flows.pipeline import new_run_id
+from flows.session import Session, connect
+from flows.settings import Settings, settings
+from state import Store
+
+
+class Exit(IntEnum):
+    """The exit codes. They are part of the interface: scripts may rely on them."""
+
+    OK = 0
+    ATTENTION = 1  # done, but something waits or was refused
+    CONFIG = 2  # the configuration or the command line is wrong
+    UNSAFE = 3  # the plan is above its limits; nothing was done
+    AUTH = 4  # credentials refused
+    LATER = 5  # a system cannot be reached or its quota is used up; run again later
+    STATE = 6  # the state cannot be used
+    STOPPED = 130
+
+
+Folder = Annotated[
+    Path | None, typer.Option("--folder", "-C", help="Folder with rules.yaml and mappings/. Default: here, or $HANDOFF_HOME.")
+]
+StateFile = Annotated[Path | None, typer.Option("--state", help="State file. Default: state/data/handoff.db, or $HANDOFF_STATE.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
+
+errors = Console(stderr=True, highlight=False)
+
+
+@dataclass(slots=True)
+class Screen:
+    """Where answers go: rich renderables for people, one JSON document for scripts."""
+
+    json: bool = False
+
+    def show(self, renderable: RenderableType, data: Any = None) -> None:
+        if not self.json:
+            Console(highlight=False).print(renderable)
+        elif data is not None:
+            sys.stdout.write(json.dumps(data, ensure_ascii=False, default=str, indent=2) + "\n")
+
+
+class Bars:
+    """Progress of the steps of a run, one bar each; silent where nobody watches."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=errors,
+            transient=True,
+            disable=quiet or not errors.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, count: int, total: int | None) -> None:
+        task = self._tasks.get(what)
+        if task is None:
+            task = self._tasks[what] = self._progress.add_task(what, total=total)
+        if what == "planning":
+            self._progress.update(task, completed=count, total=total)
+        else:
+            self._progress.update(task, advance=count, total=total)
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+
+@contextmanager
+def advice() -> Iterator[None]:
+    """Every error a user can do something about ends here: what, where, what to do, and an exit code. No traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        errors.print(show.problems(error.problems))
+        count = len(error.problems)
+        stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''} in the configuration; nothing was done")
+    except ConnectorError as error:
+        stop(exit_of(error), str(error))
+    except KeyboardInterrupt:
+        stop(Exit.STOPPED, "stopped; what was committed is kept, the next run goes on from there")
+
+
+def exit_of(error: ConnectorError) -> Exit:
+    match error:
+        case ConfigError():
+            return Exit.CONFIG
+        case UnsafePlan():
+            return Exit.UNSAFE
+        case AuthError():
+            return Exit.AUTH
+        case StateError():
+            return Exit.STATE
+        case Transient() | QuotaExhausted():
+            return Exit.LATER
+    return Exit.ATTENTION
+
+
+def stop(code: Exit, message: str) -> NoReturn:
+    errors.print(Text(message, style="red"))
+    raise typer.Exit(code)
+
+
+def loaded(where: Settings, *, connected: bool = True) -> Loaded:
+    return load(where.folder, where.env, connect=connected)
+
+
+def open_store(where: Settings, *, read_only: bool = False) -> Store:
+    return Store(where.state, now=Runtime().clock(), read_only=read_only)
+
+
+@asynccontextmanager
+async def session(where: Settings, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
+    """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight; the second ends it at once."""
+    world = runtime or Runtime()
+    ready = loaded(where)
+    halt = Stop()
+    with _signals(halt):
+        async with connect(ready, world) as (sources, targets):
+            try:
+                yield Session(ready, store, sources, targets, new_run_id(world.clock()), world, bars, halt)
+            except ConfigError as error:
+                raise ConfigError([at(ready.configuration, error.system, p) for p in error.problems], system=error.system) from error
+
+
+@contextmanager
+def _signals(halt: Stop) -> Iterator[None]:
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+
+    def ask() -> None:
+        if halt.asked and main is not None:
+            main.cancel()
+        halt.asked = True
+        errors.print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def where(folder: Path | None, state: Path | None = None) -> Settings:
+    return settings(folder, state)

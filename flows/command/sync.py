@@ -1,0 +1,171 @@
+"""`check`, `plan`, `sync`: is the configuration right, what would happen, make it happen."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from connectors.base import ConfigError, ConnectorError, Report
+from engine.plan import over_limits
+from flows import show
+from flows.command.common import Bars, Exit, Folder, Json, Screen, StateFile, advice, exit_of, loaded, open_store, run, session, where
+from flows.configuration import Loaded, at
+from flows.pipeline import Options, Summary, gather, run_sync
+from flows.session import Runtime as World
+from flows.session import connect
+from flows.settings import Settings
+
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this record, e.g. salesforce:deal:006… or just its id. May be repeated.")
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--backfill", formats=["%Y-%m-%d"], help="Also act on what happened on or after this day.", metavar="SINCE"),
+]
+
+
+def check(
+    folder: Folder = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Files only; connect to nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check rules, mappings and blueprints, then the systems themselves: credentials, permissions, fields."""
+    with advice():
+        there = where(folder)
+        ready = loaded(there, connected=not offline)
+        warnings = ready.configuration.warnings
+        reports = {} if offline else run(_reports(ready))
+        rules, blueprints = len(ready.configuration.rules.rules), len(ready.configuration.blueprints)
+        parts: list[Any] = [Text.assemble(("The configuration is fine: ", "green"), f"{rules} rules, {blueprints} blueprints")]
+        for name, report in reports.items():
+            parts.append(Text.assemble((name, "bold"), f": {report.identity}"))
+            parts += [Text(f"  {fact}", style="dim") for fact in report.facts]
+            parts += [Text(f"  {warning}", style="yellow") for warning in report.warnings]
+        if warnings:
+            parts += [Text("Worth a look:", style="yellow"), show.problems(warnings)]
+        data = {
+            "rules": rules,
+            "blueprints": blueprints,
+            "warnings": [str(warning) for warning in warnings],
+            "systems": {name: {"identity": r.identity, "facts": r.facts, "warnings": r.warnings} for name, r in reports.items()},
+        }
+        Screen(as_json).show(Group(*parts), data)
+
+
+async def _reports(ready: Loaded) -> dict[str, Report]:
+    """Ask every system; all their problems at once."""
+    reports, problems, others = {}, [], []
+    async with connect(ready, World()) as (sources, targets):
+        for name, system in (*sources.items(), *targets.items()):
+            try:
+                reports[name] = await system.check()
+            except ConfigError as error:
+                problems += [at(ready.configuration, name, problem) for problem in error.problems]
+            except ConnectorError as error:
+                others.append(error)
+    if problems:
+        raise ConfigError(problems)
+    if others:
+        raise others[0]
+    return reports
+
+
+def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None, only: Only = None, as_json: Json = False) -> None:
+    """Show what a sync would do and why, and what it would pass over and why. Changes nothing but a first baseline."""
+    with advice():
+        there = where(folder, state)
+        summary, reasons = run(_plan(there, Options(since=backfill.date() if backfill else None, only=tuple(only or ())), quiet=as_json))
+        parts: list[Any] = [
+            Text(f"Baseline: {count} {kind}s recorded, nothing created for them") for kind, count in summary.baselined.items()
+        ]
+        parts.append(show.plan(summary.plan))
+        if reasons:
+            parts.append(Text(f"Above its limits, a sync would refuse it: {'; '.join(reasons)}", style="yellow"))
+        if summary.plan.actions:
+            parts.append(Text(f"`handoff sync --approve {summary.plan.digest}` carries out exactly this.", style="dim"))
+        data = {**show.plan_data(summary.plan), "baseline": dict(summary.baselined), "over_limits": reasons}
+        Screen(as_json).show(Group(*parts), data)
+
+
+async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summary, list[str]]:
+    with open_store(there) as store, Bars(quiet=quiet) as bars:
+        async with session(there, store=store, bars=bars) as ready:
+            pulled, planned = await gather(ready, _named(options, ready.sources))
+            rules = ready.configuration.rules
+            reasons = over_limits(planned, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+            return Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts), reasons
+
+
+def sync(
+    folder: Folder = None,
+    state: StateFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan, like `handoff plan`.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Carry the plan out although it is above its limits.")] = False,
+    approve: Annotated[
+        str, typer.Option("--approve", help="Carry out exactly the plan with this digest, limits or not.", metavar="DIGEST")
+    ] = "",
+    backfill: Since = None,
+    only: Only = None,
+    wait: Annotated[
+        int, typer.Option("--wait", help="Seconds to wait for lost answers to be settled before leaving them to the next run.")
+    ] = 180,
+    as_json: Json = False,
+) -> None:
+    """Pull changes, plan, apply, write progress back. Safe to repeat and to interrupt."""
+    if dry_run:
+        plan(folder, state, backfill, only, as_json)
+        return
+    with advice():
+        there = where(folder, state)
+        options = Options(
+            force=force,
+            approve=approve,
+            since=backfill.date() if backfill else None,
+            only=tuple(only or ()),
+            patience=timedelta(seconds=wait),
+        )
+        summary = run(_sync(there, options, quiet=as_json))
+        show_summary(summary, as_json=as_json)
+
+
+async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
+    with open_store(there) as store, Bars(quiet=quiet) as bars:
+        async with session(there, store=store, bars=bars) as ready:
+            summary = await run_sync(ready, _named(options, ready.sources))
+            if isinstance(summary.error, ConfigError):
+                raise summary.error
+            return summary
+
+
+def show_summary(summary: Summary, *, as_json: bool) -> None:
+    """Show a run's summary and leave with its exit code."""
+    screen = Screen(as_json)
+    if summary.result == "refused":
+        advice_text = Text(
+            f"Nothing was done. If this is meant: `handoff sync --approve {summary.plan.digest}`, or --force.", style="yellow"
+        )
+        screen.show(Group(show.plan(summary.plan), show.summary(summary), advice_text), show.as_data(summary))
+    else:
+        screen.show(show.summary(summary), show.as_data(summary))
+    raise typer.Exit(_exit(summary))
+
+
+def _exit(summary: Summary) -> Exit:
+    if summary.error is not None:
+        return exit_of(summary.error)
+    if summary.result == "stopped":
+        return Exit.STOPPED
+    return Exit.ATTENTION if summary.result in ("with errors", "waiting") else Exit.OK
+
+
+def _named(options: Options, sources: Any) -> Options:
+    """`--only 006…` means that deal of the only source, `salesforce:customer:001…` says it all."""
+    if not options.only:
+        return options
+    first = next(iter(sources))
+    only = tuple(name if name.count(":") >= 2 else f"{first}:deal:{name}" for name in options.only)
+    return Options(options.force, options.approve, options.since, only, options.patience)

@@ -1,0 +1,146 @@
+"""Why: what is known about a record, what each rule says about it and on which values, what was done, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from engine.check import Configuration
+from engine.config import Event
+from engine.events import Change, compare
+from engine.filters import ExpressionError
+from engine.mapping import MODELS
+from engine.model import CrmKind, Record
+from engine.rules import CompiledRule, Rulebook, context
+from flows.view import plain
+from state import Link, Outbox, Snapshot, Store
+from state.codec import moment
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSays:
+    """What a rule says about a record as it is now. `outcome` is holds, fails, error or off."""
+
+    name: str
+    place: str
+    on: tuple[str, ...]
+    outcome: str
+    reason: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    source: str
+    title: str
+    facts: tuple[str, ...]
+    item: tuple[str, ...] = ()
+    rules: tuple[RuleSays, ...] = ()
+    trail: Sequence[Mapping[str, Any]] = ()
+    projects: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def explain_record(store: Store, configuration: Configuration, what: str) -> Explanation | None:
+    """Everything known about a record id, a source, a key, or a project's URL or id; None when nothing is."""
+    outbox = Outbox(store)
+    link = _link(outbox, what)
+    source = link.source if link else _source(store, what)
+    if source is None:
+        return None
+    system, kind, id_ = source.split(":", 2)
+    snapshot = store.snapshots(system, cast("CrmKind", kind), [id_]).get(id_)
+    value = _value(store, system, cast("CrmKind", kind), snapshot)
+    projects = outbox.projects_of([source])
+    return Explanation(
+        source,
+        str(getattr(value, "name", "") or "(never seen in the CRM)"),
+        _facts(value, snapshot),
+        _item(link) if link and link.item.kind != "project" else (),
+        _rules(configuration, system, cast("CrmKind", kind), snapshot, value) if value is not None else (),
+        store.audit(source=source),
+        [_project(project, outbox) for project in projects],
+    )
+
+
+def _link(outbox: Outbox, what: str) -> Link | None:
+    found = outbox.links([what]).get(what)
+    if found is not None:
+        return found
+    return next((link for link in outbox.matching(what)), None)
+
+
+def _source(store: Store, what: str) -> str | None:
+    if what.count(":") >= 2:
+        return what.split("/", maxsplit=1)[0]
+    places = store.find_record(what)
+    return ":".join(places[0]) if places else None
+
+
+def _value(store: Store, system: str, kind: CrmKind, snapshot: Snapshot | None) -> Any:
+    if snapshot is None:
+        return None
+    value = MODELS[kind].model_validate_json(snapshot.data)
+    customer = store.snapshots(system, "customer", [snapshot.customer]).get(snapshot.customer) if snapshot.customer else None
+    return value.model_copy(update={"customer": _value(store, system, "customer", customer)}) if customer else value
+
+
+def _facts(value: Any, snapshot: Snapshot | None) -> tuple[str, ...]:
+    if value is None or snapshot is None:
+        return ()
+    named = [(name, getattr(value, name, None)) for name in ("stage", "status", "amount", "currency", "close_date", "tier", "country")]
+    facts = [f"{name} {plain(str(fact))}" for name, fact in named if fact not in (None, "")]
+    customer = getattr(value, "customer", None)
+    if customer is not None:
+        facts.append(f"customer {plain(customer.name)}")
+    gone = [f"merged into {snapshot.merged_into}"] if snapshot.merged_into else ["deleted in the CRM"] if snapshot.deleted else []
+    return (*facts, *gone, f"changed in the CRM {moment(snapshot.modified_at):%Y-%m-%d %H:%M} UTC")
+
+
+def _item(link: Link) -> tuple[str, ...]:
+    state = f"made {link.done_at[:19]}Z" if link.done_at else "not made yet"
+    return (
+        f"  {link.item.kind} {link.item.key}",
+        f"  because of {link.event} at {link.event_at:%Y-%m-%d %H:%M} UTC, {link.why}; {state} {link.url}",
+    )
+
+
+def _project(link: Link, outbox: Outbox) -> dict[str, str]:
+    parked = outbox.parked_of(link.item.key)
+    if parked:
+        state = f"waits for a person: {parked[0].key}: {parked[0].error}"
+    elif link.published_at:
+        state = f"visible since {link.published_at[:19].replace('T', ' ')} UTC"
+    else:
+        waiting = outbox.of_project(link.item.key)
+        state = f"in the making, {len(waiting)} actions open"
+    return {"key": link.item.key, "why": f"{link.event}, {link.why}", "state": state, "url": link.url}
+
+
+def _rules(configuration: Configuration, system: str, kind: CrmKind, snapshot: Snapshot | None, value: Any) -> tuple[RuleSays, ...]:
+    rules = configuration.rules.rules
+    scopes = {name: configuration.scope(name) for name in ("deal", "customer", "feedback")}
+    book = Rulebook(rules, [configuration.place(index) for index in range(len(rules))], scopes)
+    at = moment(snapshot.modified_at) if snapshot else None
+    if at is None:
+        return ()
+    change = compare(Record(system, kind, value.id, "", at, {}, value.url), value, value)
+    return tuple(_says(compiled, change) for compiled in book.rules if kind in compiled.conditions)
+
+
+def _says(compiled: CompiledRule, change: Change) -> RuleSays:
+    rule = compiled.rule
+    condition = compiled.conditions[change.record.kind]
+    on = tuple(event for event in rule.on if event.startswith(change.record.kind))
+    event: Event = on[0]
+    if not rule.enabled:
+        return RuleSays(rule.name, compiled.place, on, "off", "the rule is disabled", "")
+    try:
+        verdict = condition.evaluate(context(change, event))
+    except ExpressionError as error:
+        return RuleSays(rule.name, compiled.place, on, "error", str(error), "")
+    values = "\n".join(f"{path} = {plain(str(seen))[:80]}" for path, seen in verdict.seen.items())
+    return RuleSays(rule.name, compiled.place, on, "holds" if verdict.passed else "fails", verdict.reason, values)

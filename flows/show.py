@@ -1,0 +1,198 @@
+"""What the command shows to people, as rich renderables. Pure: values in, renderables out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from engine.model import Action, Decision, Problem
+from engine.plan import Plan
+from flows.pipeline import Summary
+from flows.view import plain
+
+MOST_ROWS = 30
+_RESULT_STYLE = {
+    "done": "green",
+    "nothing to do": "green",
+    "with errors": "yellow",
+    "waiting": "yellow",
+    "stopped": "yellow",
+    "refused": "red",
+    "failed": "red",
+}
+
+
+def problems(found: Sequence[Problem]) -> RenderableType:
+    """Configuration problems, each at its place, with what to do."""
+    lines = []
+    for problem in found:
+        place = ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
+        line = Text.assemble((f"{place}  " if place else "", "cyan"), (problem.message, "bold"))
+        if problem.hint:
+            line.append(f"\n    {problem.hint}", style="dim")
+        lines.append(line)
+    return Group(*lines)
+
+
+def plan(result: Plan) -> RenderableType:
+    """The plan: what would be made or changed and why, and what was passed over and why."""
+    parts: list[RenderableType] = []
+    if result.actions:
+        parts += [_actions(result), Text()]
+    passed = [decision for decision in result.decisions if decision.verdict != "acts"]
+    if passed:
+        parts += [_passed(passed), Text()]
+    assumed = [(key, note) for key, notes in result.notes.items() for note in notes]
+    if assumed:
+        parts += [_notes(assumed), Text()]
+    counts = result.counts()
+    told = ", ".join(f"{count} × {what}" for what, count in sorted(counts.items())) or "nothing to do"
+    parts.append(Text.assemble(("Plan ", "bold"), (result.digest if result.actions else "empty", "bold cyan"), f": {told}"))
+    return Group(*parts)
+
+
+def _actions(result: Plan) -> Table:
+    table = Table(title="What will be done", title_justify="left", title_style="bold", expand=True)
+    table.add_column("", width=7)
+    table.add_column("Project", ratio=5)
+    table.add_column("Consists of", ratio=3)
+    table.add_column("Why", ratio=4, style="dim")
+    groups: dict[tuple[str, str], list[Action]] = defaultdict(list)
+    for action in result.actions:
+        groups[_group(action), action.item.project].append(action)
+    for (what, key), actions in list(groups.items())[:MOST_ROWS]:
+        lead = actions[0]
+        name = lead.item.fields.get("name") if lead.item.kind == "project" else lead.item.key
+        title = Text.assemble((plain(str(name)), "bold"), f"\n{key}")
+        table.add_row(Text(what, style=_style(what)), title, _consists(actions), f"{lead.event}\n{lead.why}")
+    if len(groups) > MOST_ROWS:
+        table.add_row("", f"… and {len(groups) - MOST_ROWS} more", "", "")
+    return table
+
+
+def _group(action: Action) -> str:
+    if action.item.kind in ("comment", "status"):
+        return action.item.kind
+    return "update" if action.op == "update" else "create"
+
+
+def _style(what: str) -> str:
+    return {"create": "green", "update": "yellow"}.get(what, "magenta")
+
+
+def _consists(actions: Iterable[Action]) -> str:
+    kinds = Counter(action.item.kind for action in actions if action.op != "publish" and action.item.kind != "project")
+    changed = sorted({name for action in actions for name in action.changed})
+    told = [f"{count} {kind if count == 1 else _plural(kind)}" for kind, count in kinds.items()]
+    return ", ".join(told + changed)
+
+
+def _plural(kind: str) -> str:
+    return {"dependency": "dependencies", "status": "statuses"}.get(kind, f"{kind}s")
+
+
+def _passed(decisions: Sequence[Decision]) -> Table:
+    table = Table(title="What was passed over", title_justify="left", title_style="bold", expand=True)
+    table.add_column("Record", ratio=3)
+    table.add_column("Event", ratio=2)
+    table.add_column("Rule", ratio=2)
+    table.add_column("Why not", ratio=5, style="dim")
+    for decision in sorted(decisions, key=lambda d: d.verdict != "failed")[:MOST_ROWS]:
+        why = Text(plain(decision.reason), style="red" if decision.verdict == "failed" else "dim")
+        table.add_row(decision.source, decision.event, decision.rule, why)
+    if len(decisions) > MOST_ROWS:
+        table.add_row(f"… and {len(decisions) - MOST_ROWS} more", "", "", "`handoff explain <deal>` tells about one")
+    return table
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> Table:
+    table = Table(title="Assumed or left out", title_justify="left", title_style="bold", expand=True)
+    table.add_column("Project", ratio=3)
+    table.add_column("Note", ratio=5, style="dim")
+    for key, note in notes[:MOST_ROWS]:
+        table.add_row(key, plain(note))
+    if len(notes) > MOST_ROWS:
+        table.add_row(f"… and {len(notes) - MOST_ROWS} more", "")
+    return table
+
+
+def summary(result: Summary) -> RenderableType:
+    """What a run came to, in a few lines."""
+    lines = [Text.assemble(("Run ", "bold"), result.run, ": ", (result.result, f"bold {_RESULT_STYLE[result.result]}"))]
+    lines += [Text(f"  baseline: {count} {kind}s recorded, nothing created for them") for kind, count in result.baselined.items()]
+    told = [f"{result.counts[name]} {name}" for name in _TOLD if result.counts[name]]
+    if told:
+        lines.append(Text("  " + ", ".join(told)))
+    kinds = [f"{count} {name.split(' ', 1)[1]}" for name, count in sorted(result.counts.items()) if name.startswith("created ")]
+    if kinds:
+        lines.append(Text(f"  made: {', '.join(kinds)}"))
+    if result.calls:
+        lines.append(Text("  calls: " + ", ".join(f"{count} to {system}" for system, count in result.calls.items()), style="dim"))
+    lines += [Text(f"  {plain(error)}", style="yellow") for error in result.errors[:5]]
+    if len(result.errors) > 5:
+        lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))
+    if result.error is not None:
+        lines.append(Text(f"  {result.error}", style="red"))
+    return Group(*lines)
+
+
+_TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")
+
+
+def rows(title: str, columns: Sequence[str], values: Iterable[Sequence[Any]], *, empty: str) -> RenderableType:
+    """A plain table, or the sentence that says there is nothing."""
+    listed = list(values)
+    if not listed:
+        return Text(empty, style="dim")
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in listed:
+        table.add_row(*[Text(plain(str(cell))) for cell in row])
+    return table
+
+
+def as_data(result: Summary) -> Mapping[str, Any]:
+    """The summary for scripts."""
+    return {
+        "run": result.run,
+        "result": result.result,
+        "baseline": dict(result.baselined),
+        "counts": dict(result.counts),
+        "calls": result.calls,
+        "errors": result.errors,
+        "error": str(result.error) if result.error else "",
+        "plan": plan_data(result.plan),
+    }
+
+
+def plan_data(result: Plan) -> Mapping[str, Any]:
+    return {
+        "digest": result.digest,
+        "counts": dict(result.counts()),
+        "actions": [
+            {
+                **{
+                    "op": a.op,
+                    "kind": a.item.kind,
+                    "key": a.item.key,
+                    "target": a.target,
+                    "source": a.source,
+                    "event": a.event,
+                    "why": a.why,
+                },
+                **({"fields": dict(a.item.fields)} if a.op == "create" else {"changed": dict(a.changed)}),
+            }
+            for a in result.actions
+        ],
+        "decisions": [
+            {"source": d.source, "event": d.event, "rule": d.rule, "verdict": d.verdict, "reason": d.reason, "seen": dict(d.seen)}
+            for d in result.decisions
+        ],
+        "notes": {key: list(notes) for key, notes in result.notes.items()},
+    }
