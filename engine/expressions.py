@@ -105,6 +105,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, LoopContext):
             return super().getattr(obj, attribute)
+        if isinstance(obj, StrictUndefined):
+            raise ExpressionError(f"{obj._undefined_name} is not available here")
         return field_of(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
