@@ -9,7 +9,7 @@ from connectors.base import Ambiguous, AuthError, ConnectorError, Gone, RateLimi
 from connectors.http import Answer, Effect, retry_after
 
 _LONGEST = 300
-_FIELD = re.compile(r"^(?:Missing input: |Invalid field: )?([a-z_]+(?:\.[a-z_0-9]+)*)\b(?=:|$)|\b(custom[_ ]field)", re.IGNORECASE)
+_FIELD = re.compile(r"^(?:Missing input: ([a-z_]+)|([a-z_]+)(?:\.[a-z_0-9]+)*:)|(custom[_ ]field)")
 
 
 class StaleSync(Rejected):
@@ -29,8 +29,9 @@ class Judge:
     def __call__(self, answer: Answer, effect: Effect) -> ConnectorError | None:
         self._note(answer.headers.get("asana-change", ""))
         if 200 <= answer.status < 300:
-            whole = isinstance(answer.data, dict) and "data" in answer.data
-            return None if whole else unknown(f"Asana answered {answer.status} with something else than its JSON", effect)
+            return (
+                None if _is_whole(answer, effect) else unknown(f"Asana answered {answer.status} with something else than its JSON", effect)
+            )
         meaning = _MEANING.get(answer.status)
         return meaning(answer) if meaning else unknown(words(answer), effect)
 
@@ -38,6 +39,12 @@ class Judge:
         for change in filter(None, (part.strip() for part in header.split(","))):
             facts = dict(fact.split("=", 1) for fact in change.split(";") if "=" in fact)
             self.deprecations[facts.get("name", change)] = change
+
+
+def _is_whole(answer: Answer, effect: Effect) -> bool:
+    """Whether it is Asana's envelope, and says what was made when something was."""
+    data = answer.data.get("data") if isinstance(answer.data, dict) else None
+    return isinstance(data, list) or (isinstance(data, dict) and (effect is not Effect.CREATE or "gid" in data))
 
 
 def unknown(message: str, effect: Effect) -> ConnectorError:
@@ -56,12 +63,11 @@ def words(answer: Answer) -> str:
     return f"Asana answered {answer.status}: {said[:_LONGEST] or 'no explanation'}{quoted}"
 
 
-def _refused(answer: Answer) -> ConnectorError:
+def _refused(answer: Answer) -> Rejected:
     errors = answer.data.get("errors") if isinstance(answer.data, dict) else None
-    first = str(errors[0].get("message", "")) if errors and isinstance(errors[0], dict) else ""
-    found = _FIELD.search(first)
-    name = (found[1] or "custom_fields") if found else ""
-    return Rejected(words(answer), field="custom_fields" if name.startswith("custom_field") else name.split(".")[0])
+    found = _FIELD.search(str(errors[0].get("message", ""))) if errors and isinstance(errors[0], dict) else None
+    name = next(filter(None, found.groups()), "") if found else ""
+    return Rejected(words(answer), field="custom_fields" if name.startswith("custom") else name)
 
 
 def _unpaid(answer: Answer) -> ConnectorError:
@@ -70,7 +76,7 @@ def _unpaid(answer: Answer) -> ConnectorError:
 
 def _forbidden(answer: Answer) -> ConnectorError:
     said = words(answer)
-    return AuthError(f"{said}; grant the token that scope") if "scope" in said.lower() else Rejected(said)
+    return AuthError(f"{said}; grant the token that scope") if "scope" in said.lower() else _refused(answer)
 
 
 def _stale(answer: Answer) -> ConnectorError:

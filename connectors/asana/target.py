@@ -149,5 +149,7 @@ class AsanaTarget:
 
 def _http(connection: Connection, judge: Judge, runtime: Runtime) -> Http:
     slots = {"read": connection.reads_at_once, "write": connection.writes_at_once}
-    limiter = Limiter(runtime=runtime, per_minute=connection.per_minute, slots=slots)
+    # Asana counts whole minutes: what may go at once comes out of the minute's allowance.
+    burst = min(max(10.0, connection.per_minute / 60), connection.per_minute / 2)
+    limiter = Limiter(runtime=runtime, per_minute=connection.per_minute - burst, slots=slots, burst=burst)
     return Http(system="asana", base_url=connection.base_url, runtime=runtime, authorize=_Bearer(connection), judge=judge, limiter=limiter)

@@ -106,7 +106,7 @@ class Writer:
                 if write.id in self._keys and set(write.fields) <= {"notes", "name", "assignee", "owner", "followers", "due_on"}:
                     held[at] = Held(self._keys[write.id])
                 else:
-                    ask[at] = get(f"{PATHS[write.kind]}/{write.id}", (*self._shapes.ask(write.kind), "projects.gid", "due_on"))
+                    ask[at] = get(f"{PATHS[write.kind]}/{write.id}", (*self._shapes.ask(write.kind), "projects.gid"))
         for at, reply in zip(ask, await self._api.run(list(ask.values())), strict=True):
             write = writes[at]
             if isinstance(reply, dict) and isinstance(write, Update):
@@ -117,7 +117,12 @@ class Writer:
 
     def _seen(self, kind: ItemKind, row: Json) -> Held:
         self.remember(row["gid"], self._shapes.key(kind, row))
-        return Held(self._keys.get(row["gid"], ""), row.get("due_on"), next((one["gid"] for one in row.get("projects") or ()), ""))
+        return Held(
+            self._keys.get(row["gid"], ""),
+            row.get("start_on"),
+            row.get("due_on"),
+            next((one["gid"] for one in row.get("projects") or ()), ""),
+        )
 
     async def _send(self, actions: Sequence[Action]) -> list[Json | ConnectorError]:
         """Run the calls; those refused for a person they name are sent once more without that person."""

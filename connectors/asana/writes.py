@@ -45,7 +45,12 @@ def needs_held(write: Write) -> bool:
     if not isinstance(write, Update) or write.kind not in ("project", "task"):
         return False
     alone = "start_on" in write.fields and "due_on" not in write.fields
-    return "notes" in write.fields or alone or (write.kind == "task" and bool(write.fields.get("custom")))
+    return (
+        "notes" in write.fields
+        or alone
+        or bool(write.fields.get("milestone"))
+        or (write.kind == "task" and bool(write.fields.get("custom")))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Held:
     """What must be known of an object before it is updated."""
 
     key: str = ""
+    start_on: str | None = None
     due_on: str | None = None
     project: str = ""
 
@@ -173,6 +179,8 @@ class Drafts:
             data["custom_fields"] = self.fields.encode(fields["custom"])
         if task and "milestone" in fields:
             data["resource_subtype"] = "milestone" if fields["milestone"] else "default_task"
+        if fields.get("milestone") and held.start_on:
+            data |= {"start_on": None, "due_on": data.get("due_on", held.due_on)}
         return _without_idle_start(data)
 
     def published(self, publish: Publish) -> Action:
