@@ -370,10 +370,11 @@ def _seconds(run: Any) -> float:
     return (time.perf_counter() - started) / 200
 
 
-WORDS = st.sampled_from(
+VOCABULARY = (
     "deal customer . amount name custom contacts | lower map ( ) [ ] attribute= 'name' 1 0.5 and or not in is none == < + * ~ - % /"
-    " if else {{ }} {% %} for x endfor endif ,".split(" ")
+    " if else {{ }} {% %} for x endfor endif ,"
 )
+WORDS = st.sampled_from(VOCABULARY.split())
 TEXTS = st.text() | st.lists(WORDS, max_size=30).map(" ".join) | st.lists(WORDS, max_size=30).map("".join)
 
 
