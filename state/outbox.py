@@ -235,6 +235,13 @@ class Outbox:
     def dismiss(self, seq: int, now: datetime) -> None:
         self._db.execute("UPDATE intent SET state = 'dismissed', done_at = ? WHERE seq = ?", (stamp(now), seq))
 
+    def adopt(self, seq: int, remote_id: str, now: datetime) -> None:
+        """A person says which object a parked creation made; it is taken to hold what was wanted."""
+        row = self._db.execute(
+            "UPDATE intent SET state = 'done', done_at = ?, error = '' WHERE seq = ? RETURNING key", (stamp(now), seq)
+        ).fetchone()
+        self._db.execute("UPDATE link SET remote_id = ?, base = want, done_at = ? WHERE key = ?", (remote_id, stamp(now), row[0]))
+
     # what is there
 
     def links(self, keys: Sequence[str]) -> dict[str, Link]:

@@ -201,6 +201,10 @@ class Store:
         rows = self.db.execute("SELECT system, kind, id, error, at FROM write_back WHERE parked = 1 ORDER BY at")
         return [dict(zip(("system", "kind", "id", "error", "at"), row, strict=True)) for row in rows]
 
+    def retry_back(self) -> int:
+        """Try refused write-backs again; gives how many."""
+        return int(self.db.execute("UPDATE write_back SET parked = 0 WHERE parked = 1").rowcount)
+
     # the audit trail and the runs
 
     def note(self, run: str, notes: Iterable[Note], now: datetime) -> None:

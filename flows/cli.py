@@ -1,0 +1,31 @@
+"""The `handoff` command."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.command import care, look, setup, sync
+from flows.command.demo import demo
+from flows.command.serve import serve
+
+app = typer.Typer(
+    name="handoff",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Sync between CRMs and project tools: a won deal becomes a staffed, dated project, exactly once.",
+    epilog="Exit codes: 0 done · 1 something waits · 2 configuration · 3 above the limits · 4 credentials · 5 try later · 6 state · 130 stopped",
+)
+
+for verb in (setup.init, sync.check, sync.plan, sync.sync, look.explain, look.status, look.history, care.retry, care.resolve, setup.schema):
+    app.command()(verb)
+app.add_typer(care.keeping, name="state")
+app.command()(serve)
+app.command()(demo)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Keep Prefect running for us: its server on loopback, and one process that serves the deployments."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from connectors.base import ConnectorError
+from flows.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+_STARTUP = 180.0
+
+
+def run_service(where: Settings, *, minutes: int, port: int) -> None:
+    """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
+    os.environ.update(quiet_settings(where))
+    known = os.environ.get("PREFECT_API_URL")
+    if known:
+        _serve(where, minutes=minutes)
+        return
+    with server(where, port=port) as url:
+        os.environ["PREFECT_API_URL"] = f"{url}/api"
+        sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
+        _serve(where, minutes=minutes)
+
+
+def quiet_settings(where: Settings) -> dict[str, str]:
+    """Prefect without telemetry, with its data beside our state."""
+    home = where.state.parent / "prefect"
+    return {
+        "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(home)),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    }
+
+
+@contextmanager
+def server(where: Settings, *, port: int) -> Iterator[str]:
+    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers."""
+    url = f"http://127.0.0.1:{port}"
+    log = where.state.parent / "prefect" / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **quiet_settings(where), "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
+    environment.pop("PREFECT_API_URL", None)
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            stdout=output,
+            stderr=output,
+            env=environment,
+        )
+        try:
+            _await_answer(process, f"{url}/api/health", log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _STARTUP
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ConnectorError(f"the Prefect server ended at once; {log} says why (is the port free?)")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.5)
+    raise ConnectorError(f"the Prefect server did not answer within {_STARTUP:.0f} s; see {log}")
+
+
+def _serve(where: Settings, *, minutes: int) -> None:
+    from prefect import aserve  # noqa: PLC0415 - imported after its settings are in the environment
+
+    from flows.sync import plan, sync  # noqa: PLC0415
+
+    async def stay() -> None:
+        parameters = {"folder": str(where.folder), "state": str(where.state)}
+        regular = await sync.ato_deployment(
+            name="handoff",
+            interval=timedelta(minutes=minutes),
+            parameters=parameters,
+            description="Sync on a schedule.",
+            concurrency_limit=1,
+        )
+        look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
+        await aserve(regular, look, pause_on_shutdown=False, limit=2)
+
+    asyncio.run(stay())

@@ -1,0 +1,280 @@
+"""The Prefect flows: `sync` and `plan`. Deployments refer to `flows.sync:sync`.
+
+Prefect schedules, shows and retries; what was seen, decided and done is in our own store. Tasks are stages, never records, and nothing is
+cached or persisted by Prefect: a stage that is retried finds in the store what is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.tasks import Task
+
+from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
+from engine.plan import Plan, over_limits
+from flows.configuration import load
+from flows.pipeline import Options, Summary, absorb, accept, apply, finish, gather, new_run_id, report_back, settle
+from flows.pull import Pulled
+from flows.session import Session, connect
+from flows.settings import Settings, settings
+from flows.write_back import listen
+from state import Store
+
+MOST_ROWS = 1000
+PATIENT = (RateLimited, Transient)
+
+
+async def _is_passing(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Only what may go away by itself is tried again; a wrong password does not get better."""
+    try:
+        await state.aresult()
+    except PATIENT:
+        return True
+    except Exception:  # noqa: BLE001 - any other error is final for this run
+        return False
+    return False
+
+
+_STAGE: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 3,
+    "retry_delay_seconds": [10, 60, 300],
+    "retry_condition_fn": _is_passing,
+}
+
+
+class Work:
+    """What the stages of one run hand on. Not a dataclass: Prefect walks through those, and a plan may be large."""
+
+    def __init__(self, session: Session, options: Options) -> None:
+        self.session = session
+        self.options = options
+        self.summary = Summary(session.run)
+        self.pulled = Pulled()
+
+
+@task(name="pull and plan", **_STAGE)
+async def pull_and_plan(work: Work) -> None:
+    """Read what changed and decide what follows. Commits nothing but a baseline's pages."""
+    await listen(work.session)
+    work.pulled, work.summary.plan = await gather(work.session, work.options)
+    work.summary.baselined = work.pulled.baselined
+    work.summary.counts.update(work.pulled.counts)
+
+
+@task(name="accept", **{**_STAGE, "retries": 0})
+async def accept_plan(work: Work) -> None:
+    """Check the limits, then commit intents, snapshots, audit and cursors in one transaction."""
+    accept(work.session, work.pulled, work.summary.plan, work.options)
+
+
+@task(name="apply", **_STAGE)
+async def apply_plan(work: Work) -> None:
+    """Carry out what the outbox holds, this run's and what earlier runs left."""
+    absorb(work.summary, await apply(work.session, work.options))
+
+
+@task(name="write back", **_STAGE)
+async def write_progress(work: Work) -> None:
+    """Note progress, tell the CRMs."""
+    work.summary.counts.update(await report_back(work.session))
+
+
+def _name() -> str:
+    """What people see in the list of runs: `sync meridian, since 2026-11-01, forced`."""
+    parameters = flow_run.parameters
+    folder = Path(parameters.get("folder") or ".").absolute().name
+    told = [f"{flow_run.flow_name} {folder}"]
+    if parameters.get("backfill"):
+        told.append(f"since {parameters['backfill']}")
+    if parameters.get("only"):
+        told.append(f"only {', '.join(parameters['only'])}")
+    if parameters.get("force"):
+        told.append("forced")
+    return ", ".join(told)
+
+
+@flow(name="sync", flow_run_name=_name, persist_result=False, log_prints=False)
+async def sync(  # noqa: PLR0917 - the form in the UI has them all
+    folder: str = ".",
+    state: str | None = None,
+    force: bool = False,
+    approve: str = "",
+    backfill: date | None = None,
+    only: list[str] | None = None,
+) -> State[Any]:
+    """Pull changes, plan, apply, write progress back. Safe to retry and to run again at any time.
+
+    Args:
+        folder: The folder with rules.yaml and mappings/.
+        state: The state file, if it is not state/data/handoff.db in the folder.
+        force: Carry the plan out although it is above its limits.
+        approve: Digest of the plan to carry out, limits or not.
+        backfill: Also act on what happened on or after this day.
+        only: Only these records, e.g. salesforce:deal:006….
+    """
+    where = settings(Path(folder), Path(state) if state else None)
+    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()))
+    async with _session(where) as session:
+        work = Work(session, options)
+        summary = work.summary
+        session.store.start_run(session.run, "sync", session.runtime.clock())
+        try:
+            await _stages(work)
+        except UnsafePlan as error:
+            summary.result, summary.error = "refused", error
+        except Exception as error:
+            summary.result = "failed"
+            get_run_logger().error("%s: %s", type(error).__name__, error)
+            raise
+        finally:
+            finish(session, summary)
+        await _show_outcome(session, summary)
+    return _final(summary)
+
+
+async def _stages(work: Work) -> None:
+    await pull_and_plan(work)
+    await _show_plan(work.summary.plan)
+    await accept_plan(work)
+    await _with_progress(work)
+    if not work.session.stop.asked:
+        await write_progress(work)
+    settle(work.session, work.summary)
+
+
+@flow(name="plan", flow_run_name=_name, persist_result=False)
+async def plan(folder: str = ".", state: str | None = None, backfill: date | None = None, only: list[str] | None = None) -> State[Any]:
+    """Show what a sync would do, and why. Changes nothing but a first baseline.
+
+    Args:
+        folder: The folder with rules.yaml and mappings/.
+        state: The state file, if it is not state/data/handoff.db in the folder.
+        backfill: Also plan for what happened on or after this day.
+        only: Only these records, e.g. salesforce:deal:006….
+    """
+    where = settings(Path(folder), Path(state) if state else None)
+    async with _session(where) as session:
+        work = Work(session, Options(since=backfill, only=tuple(only or ())))
+        await pull_and_plan(work)
+        planned = work.summary.plan
+        await _show_plan(planned)
+        rules = session.configuration.rules
+        reasons = over_limits(planned, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+    told = f"plan {planned.digest}: {_counted(planned.counts()) or 'nothing to do'}"
+    return Completed(message=f"{told}; above its limits: {'; '.join(reasons)}" if reasons else told)
+
+
+@asynccontextmanager
+async def _session(where: Settings) -> AsyncIterator[Session]:
+    runtime = Runtime()
+    ready = load(where.folder, where.env)
+    with Store(where.state, now=runtime.clock()) as store:
+        async with connect(ready, runtime) as (sources, targets):
+            yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime)
+
+
+# what people see
+
+
+async def _with_progress(work: Work) -> None:
+    """Apply, with a progress artifact that keeps up with the outbox."""
+    total = work.session.outbox.counts()["open"]
+    if not total:
+        await apply_plan(work)
+        return
+    artifact: Any = await acreate_progress_artifact(0.0, key="apply-progress", description=f"{total} actions")
+    watching = asyncio.create_task(_watch(work.session, artifact, total))
+    try:
+        await apply_plan(work)
+    finally:
+        watching.cancel()
+    await aupdate_progress_artifact(artifact, _percent(work.session, total))
+
+
+async def _watch(session: Session, artifact: Any, total: int) -> None:
+    while True:
+        await asyncio.sleep(2)
+        await aupdate_progress_artifact(artifact, _percent(session, total))
+
+
+def _percent(session: Session, total: int) -> float:
+    return max(0.0, min(100.0, 100.0 - 100.0 * session.outbox.counts()["open"] / total))
+
+
+async def _show_plan(planned: Plan) -> None:
+    rows = [
+        {"project": action.item.fields.get("name", action.item.key), "key": action.item.key, "event": action.event, "why": action.why}
+        for action in planned.projects()
+    ]
+    others = [
+        {
+            "project": action.item.project,
+            "key": action.item.key,
+            "event": action.event,
+            "why": f"{action.op} {action.item.kind}: {action.why}",
+        }
+        for action in planned.actions
+        if action.op == "update" or action.item.kind in ("comment", "status")
+    ]
+    passed = [
+        {"record": decision.source, "event": decision.event, "rule": decision.rule, "verdict": decision.verdict, "why": decision.reason}
+        for decision in sorted(planned.decisions, key=lambda decision: decision.verdict != "failed")
+        if decision.verdict != "acts"
+    ]
+    if rows or others:
+        await acreate_table_artifact(
+            [*rows, *others][:MOST_ROWS], key="plan", description=f"Plan {planned.digest}: {_counted(planned.counts())}"
+        )
+    if passed:
+        await acreate_table_artifact(passed[:MOST_ROWS], key="passed-over", description=f"{len(passed)} decisions to do nothing, and why")
+
+
+async def _show_outcome(session: Session, summary: Summary) -> None:
+    made = session.outbox.published_by(session.run)
+    rows = [
+        {"project": link.item.fields.get("name", link.item.key), "where": link.url, "why": link.why, "record": link.source} for link in made
+    ]
+    if rows:
+        await acreate_table_artifact(rows[:MOST_ROWS], key="projects", description=f"{len(rows)} projects made visible")
+    waiting = [{"number": i.seq, "what": i.op, "key": i.key, "why": i.error} for i in session.outbox.parked()]
+    if waiting:
+        await acreate_table_artifact(waiting[:MOST_ROWS], key="waiting", description="Waiting for a person: `handoff resolve NUMBER`")
+    await acreate_markdown_artifact(_markdown(summary), key="outcome", description=f"Run {summary.run}")
+
+
+def _markdown(summary: Summary) -> str:
+    lines = [f"## {summary.run}: {summary.result}", ""]
+    lines += [f"- baseline: {count} {kind}s recorded, nothing created for them" for kind, count in summary.baselined.items()]
+    lines += [f"- {count} {what}" for what, count in sorted(summary.counts.items()) if count]
+    lines += [f"- {count} calls to {system}" for system, count in summary.calls.items()]
+    lines += [f"- {error}" for error in summary.errors[:20]]
+    if summary.error:
+        lines.append(f"- **{summary.error}**")
+    return "\n".join(lines)
+
+
+def _counted(counts: Any) -> str:
+    return ", ".join(f"{count} × {what}" for what, count in sorted(counts.items()))
+
+
+def _final(summary: Summary) -> State[Any]:
+    told = ", ".join(
+        f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
+    )
+    message = f"{summary.result}{': ' + told if told else ''}{'; ' + str(summary.error) if summary.error else ''}"
+    if summary.error is not None:
+        return Failed(message=message, name="Refused" if summary.result == "refused" else "Failed")
+    return Completed(message=message, name={"with errors": "CompletedWithErrors", "waiting": "Waiting"}.get(summary.result, "Completed"))
