@@ -38,7 +38,7 @@ class Position:
         return _earlier(self.at, lookback)
 
     def begun(self, bound: str) -> Position:
-        return replace(self, bound=max(self.at, bound)) if bound and not self.bound else self
+        return self if self.bound else replace(self, bound=bound)
 
     def knows(self, moment: str, token: str) -> bool:
         return token in self.seen.get(moment, ())

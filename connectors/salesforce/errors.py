@@ -55,6 +55,10 @@ def _config(words: str, _field: str) -> ConnectorError:
     return ConfigError([Problem(words, hint="ask the administrator to allow API access for this user")])
 
 
+def _version(words: str, _field: str) -> ConnectorError:
+    return ConfigError([Problem(words, hint="set a version the org still speaks", path=("connection", "api_version"))])
+
+
 def _limit(words: str, _field: str) -> ConnectorError:
     if "concurrent" in words.lower():
         return RateLimited(words, retry_after=20.0)
@@ -90,6 +94,7 @@ CODES: Mapping[str, Meaning] = {
     "API_DISABLED_FOR_ORG": _config,
     "API_CURRENTLY_DISABLED": _config,
     "TXN_SECURITY_METERING_ERROR": _config,
+    "UNSUPPORTED_API_VERSION": _version,
     "QUERY_TIMEOUT": lambda words, _: QueryTimeout(words),
     "OPERATION_TOO_LARGE": lambda words, _: QueryTimeout(words),
     "QUERY_TOO_COMPLICATED": lambda words, _: QueryTooLong(words),

@@ -10,9 +10,9 @@ from datetime import timedelta
 from connectors.base import Page, Rejected
 from connectors.salesforce.bulk import Bulk, Job
 from connectors.salesforce.cursor import RESTART, Cursor, Key, Position
-from connectors.salesforce.query import IDS_PER_QUERY, Batch, Query, Row, Shape, child_elements, chunks, poll_shape, stamp_of
-from connectors.salesforce.records import Kind, token
-from connectors.salesforce.soql import full_id, stamp
+from connectors.salesforce.query import IDS_PER_QUERY, Batch, Child, Query, Row, Shape, child_elements, chunks, poll_shape
+from connectors.salesforce.records import Kind, child_token, token
+from connectors.salesforce.soql import full_id
 from engine.model import Record
 
 MAIN = "main"
@@ -21,26 +21,39 @@ ROLE, CONTACT = "OpportunityContactRole", "Contact"
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """An object whose changes concern the main one. `parent` refers to it; an empty `parent` means through contact roles."""
+    """An object whose changes concern the main one. `parent` refers to it; an empty `parent` means through contact roles.
+
+    `fields` are what the mapping reads of it: a change of anything else within the same second may go unnoticed.
+    """
 
     shape: Shape
     parent: str
+    relationship: str
+    fields: tuple[str, ...]
 
     @property
     def name(self) -> str:
         return self.shape.object
 
+    def token(self, row: Row) -> Key:
+        return child_token(row, self.shape.stamp, self.fields)
+
 
 def watches(kind: Kind) -> list[Watch]:
     """What to poll beside the kind's own object: each child object once, and contacts when their fields are read through their roles."""
-    found = {
-        kind.read.children[name].object: Watch(poll_shape(kind.read.children[name].object, child.parent), child.parent)
-        for name, child in kind.children.items()
-    }
-    roles = [path for child in kind.read.children.values() if child.object == ROLE for path in child.fields]
-    if CONTACT not in found and any(path.startswith(f"{CONTACT}.") for path in roles):
-        found[CONTACT] = Watch(poll_shape(CONTACT), "")
-    return list(found.values())
+    fields: dict[tuple[str, Child], dict[str, None]] = {}
+    for name, child in kind.children.items():
+        read = kind.read.children[name]
+        fields.setdefault((read.object, child), {}).update(dict.fromkeys(read.fields))
+    found = [
+        Watch(poll_shape(name, child.parent, *wanted), child.parent, child.relationship, tuple(wanted))
+        for (name, child), wanted in fields.items()
+    ]
+    roles = [path for (name, _), wanted in fields.items() if name == ROLE for path in wanted]
+    contact = tuple(path.removeprefix(f"{CONTACT}.") for path in roles if path.startswith(f"{CONTACT}."))
+    if contact and CONTACT not in [watch.name for watch in found]:
+        found.append(Watch(poll_shape(CONTACT, *contact), "", "", contact))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,6 @@ class Pull:
     def __init__(self, kind: Kind, ways: Ways) -> None:
         self.kind = kind
         self.watches = watches(kind)
-        self._below = {child.relationship: kind.read.children[name].object for name, child in kind.children.items()}
         self._ways = ways
         self._cursor = Cursor({})
         self._pending: dict[str, None] = {}
@@ -123,10 +135,10 @@ class Pull:
     async def _note(self, watch: Watch, batch: Batch) -> None:
         """Remember whose records a page of changed children concerns."""
         position = self._cursor.at(watch.name)
-        keys = [watch.shape.key(row) for row in batch.rows]
-        fresh = [row for row, key in zip(batch.rows, keys, strict=True) if not position.knows(*key)]
+        tokens = [watch.token(row) for row in batch.rows]
+        fresh = [row for row, known in zip(batch.rows, tokens, strict=True) if not position.knows(*known)]
         self._pending |= dict.fromkeys(await self._concerned(watch, fresh))
-        self._settle(watch.name, batch, keys)
+        self._settle(watch.name, batch, tokens)
 
     async def _concerned(self, watch: Watch, rows: Sequence[Row]) -> Sequence[str]:
         if watch.parent:
@@ -177,10 +189,10 @@ class Pull:
 
     def _records(self, rows: Sequence[Row]) -> list[Record]:
         """Records of complete rows. They are no longer pending, and the children in them need not be noticed as changed."""
-        for relationship, watched in self._below.items():
-            position = self._cursor.at(watched)
-            keys = [(stamp(child[stamp_of(watched)]), child["Id"]) for row in rows for child in row.get(relationship) or ()]
-            self._cursor = self._cursor.moved(watched, position.past(position.key, keys, self._ways.lookback))
+        for watch in self.watches:
+            position = self._cursor.at(watch.name)
+            tokens = [watch.token(child) for row in rows for child in row.get(watch.relationship) or ()]
+            self._cursor = self._cursor.moved(watch.name, position.past(position.key, tokens, self._ways.lookback))
         records = [self.kind.record(row, self._ways.instance_url) for row in rows]
         for record in records:
             self._pending.pop(record.id, None)
@@ -197,9 +209,9 @@ class Pull:
             self._settle(MAIN, batch, tokens)
         return fresh
 
-    def _settle(self, name: str, batch: Batch, keys: Sequence[Key]) -> None:
+    def _settle(self, name: str, batch: Batch, tokens: Sequence[Key]) -> None:
         lookback = self._ways.lookback
-        position = self._cursor.at(name).begun(batch.bound).past(batch.key, keys, lookback)
+        position = self._cursor.at(name).begun(batch.bound).past(batch.key, tokens, lookback)
         self._cursor = self._cursor.moved(name, position.ended(lookback) if batch.last else position)
 
     def _page(self, records: Sequence[Record]) -> Page:

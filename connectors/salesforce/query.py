@@ -98,8 +98,8 @@ def child_elements(child: Read) -> list[str]:
 
 
 def poll_shape(name: str, *extra: str) -> Shape:
-    """Just enough to see which rows of an object changed."""
-    return Shape(name, stamp_of(name), ("Id", stamp_of(name), *extra))
+    """What is needed to see which rows of an object changed, and whom that concerns."""
+    return Shape(name, stamp_of(name), tuple(_distinct(("Id", stamp_of(name), "IsDeleted", *extra))))
 
 
 def _distinct(elements: Sequence[str]) -> list[str]:

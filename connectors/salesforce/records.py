@@ -32,17 +32,18 @@ class Kind:
     def record(self, row: Row, instance_url: str) -> Record:
         fields = project(row, self.read.fields)
         nested = {name: self._nested(row, name, child) for name, child in self.children.items()}
-        moment, mark = stamp(row["SystemModstamp"]), digest(nested) if nested else ""
+        moment, master = stamp(row["SystemModstamp"]), full_id(row.get("MasterRecordId") or "")
+        mark = digest([fields, nested, bool(row["IsDeleted"]), master])
         return Record(
             system=SYSTEM,
             kind=self.name,
             id=full_id(row["Id"]),
-            version=f"{moment}~{mark}" if mark else moment,
+            version=f"{moment}~{mark}",
             modified_at=datetime.fromisoformat(moment),
             fields={**fields, **nested},
             url=f"{instance_url}/lightning/r/{self.read.object}/{full_id(row['Id'])}/view",
             deleted=bool(row["IsDeleted"]),
-            merged_into=full_id(row.get("MasterRecordId") or ""),
+            merged_into=master,
         )
 
     def _nested(self, row: Row, name: str, child: Child) -> list[dict[str, Any]]:
@@ -51,9 +52,17 @@ class Kind:
 
 
 def token(record: Record) -> Key:
-    """What a cursor remembers of a record that was yielded: its stamp, and its id with the mark of its children."""
+    """What a cursor remembers of a record that was yielded: its stamp, and its id with the mark of its content.
+
+    A stamp has whole seconds: without the content a second change within one would pass for the first.
+    """
     moment, _, mark = record.version.partition("~")
-    return moment, f"{record.id}~{mark}" if mark else record.id
+    return moment, f"{record.id}~{mark}"
+
+
+def child_token(row: Row, stamp_field: str, fields: Sequence[str]) -> Key:
+    """The same for a child row, by the fields that the mapping reads of it. A row without IsDeleted is a living one."""
+    return stamp(row[stamp_field]), f"{row['Id']}~{digest([project(row, fields), bool(row.get('IsDeleted'))])}"
 
 
 def project(row: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
@@ -83,5 +92,5 @@ def _plain(value: Any) -> Any:
     return {key: each for key, each in value.items() if key != "attributes"} if isinstance(value, dict) else value
 
 
-def digest(children: Mapping[str, Any]) -> str:
-    return blake2b(json.dumps(children, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+def digest(content: Sequence[Any]) -> str:
+    return blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()

@@ -215,6 +215,17 @@ class SourceConformance:
             assert more.records[0].version != seen.latest[row].version
             seen = more
 
+    async def test_a_second_change_within_one_second_is_not_lost(self) -> None:
+        rig = self.rig()
+        row, *_ = rig.crm.add(some(3))
+        seen = await pull(rig)
+        for name in ("first", "second"):
+            rig.crm.rename(row, name)
+            seen = await pull(rig, seen)
+            assert names(rig, seen) == {name}
+        rig.crm.delete(row)
+        assert (await pull(rig, seen)).latest[row].deleted
+
     async def test_a_changed_child_brings_its_record_with_a_new_version(self) -> None:
         rig = self.rig()
         row, *_ = rig.crm.add(some(3))
@@ -229,7 +240,7 @@ class SourceConformance:
     def test_any_interruption_and_resume_loses_nothing(self) -> None:
         steps = st.sampled_from(["page", "pages", "all", "add", "rename", "child", "wait", "delete"])
 
-        @settings(max_examples=15, deadline=None)
+        @settings(max_examples=25, deadline=None)
         @given(st.lists(steps, max_size=8))
         @example(["page", "rename", "page", "add", "page"])
         @example(["all", "add", "page", "rename", "page", "child", "pages", "wait"])

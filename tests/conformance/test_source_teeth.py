@@ -63,6 +63,13 @@ class Forgets(MemorySource):
         return fresh, replace(mark, seen=frozenset())
 
 
+class TrustsStamps(MemorySource):
+    """Takes a record for known when its id and stamp are."""
+
+    def fresh(self, rows: Sequence[Row], mark: Mark, *, last: bool) -> tuple[list[Row], Mark]:
+        return super().fresh([replace(row, version=int(row.touched.timestamp())) for row in rows], mark, last=last)
+
+
 class AsksTwice(MemorySource):
     def step(self, mark: Mark) -> tuple[list[Row], bool, Mark]:
         super().step(mark)
@@ -213,6 +220,7 @@ TEETH: tuple[tuple[type[MemorySource], str], ...] = (
     (Forgets, "test_a_second_pull_is_quiet"),
     (AsksTwice, "test_a_quiet_pull_costs_one_call_per_object"),
     (OneVersion, "test_what_changes_comes_again_with_a_new_version"),
+    (TrustsStamps, "test_a_second_change_within_one_second_is_not_lost"),
     (MissesChildren, "test_a_changed_child_brings_its_record_with_a_new_version"),
     (AdvancesEarly, "test_any_interruption_and_resume_loses_nothing"),
     (LosesTies, "test_any_interruption_and_resume_loses_nothing"),

@@ -12,7 +12,7 @@ import pytest
 from connectors.base import ConfigError, QuotaExhausted, RateLimited, Runtime, Transient
 from connectors.salesforce import Connection, SalesforceSource
 from engine.model import Read, Record
-from sandbox.web import InProcess
+from sandbox.web import InProcess, serve
 from tests.conformance.source import Rig, Seen, pull, settled
 from tests.connectors.salesforce_rig import DEAL, HOST, READS, SalesforceCrm, rig
 
@@ -130,8 +130,12 @@ async def test_an_address_refused_as_too_long_is_split_further() -> None:
     for name in wide:
         crm.org.add_field("Opportunity", name)
     (row,) = deals(crm, 1, **{wide[149]: "there"})
-    crm.box.fault("GET .*/queryAll", "html", status=431, skip=1)
+    crm.box.fault("GET .*/queryAll", "html", status=431, times=2, skip=1)
+    lengths: list[int] = []
+    crm.box.recorder = lambda request, _: lengths.append(len(request.raw_path))
     assert (await pull(Rig(crm, source))).latest[row].fields[wide[149]] == "there"
+    refused = lengths[2]
+    assert all(length < refused for length in lengths[4:])
 
 
 async def test_a_changed_contact_brings_the_deals_it_plays_a_role_in() -> None:
@@ -146,6 +150,25 @@ async def test_a_changed_contact_brings_the_deals_it_plays_a_role_in() -> None:
     assert set(more.ids) == {first, second}
     assert more.latest[first].fields["contacts"][0]["Contact"]["Email"] == "new@acme.test"
     assert crm.org.get("Contact", stranger)["Email"] == "ann@acme.test"
+
+
+async def test_a_child_or_contact_that_changes_twice_within_one_second_is_not_lost() -> None:
+    crm, source = rig()
+    (row,) = deals(crm, 1)
+    contact = role(crm, row)
+    crm.rename_child(row, "line")
+    line = next(each["Id"] for each in crm.org.rows("OpportunityLineItem"))
+    seen = await settled(Rig(crm, source))
+    for text in ("first", "second"):
+        crm.org.update("OpportunityLineItem", line, {"Description": text})
+        seen = await pull(Rig(crm, source), seen)
+        assert seen.latest[row].fields["line_items"][0]["Description"] == text
+    for text in ("first@acme.test", "second@acme.test"):
+        crm.org.update("Contact", contact, {"Email": text})
+        seen = await pull(Rig(crm, source), seen)
+        assert seen.latest[row].fields["contacts"][0]["Contact"]["Email"] == text
+    crm.org.delete("OpportunityLineItem", line)
+    assert (await pull(Rig(crm, source), seen)).latest[row].fields["line_items"] == []
 
 
 async def test_a_child_that_is_deleted_brings_its_deal_without_it() -> None:
@@ -193,6 +216,21 @@ async def test_a_quiet_run_asks_for_changes_and_for_nothing_else() -> None:
     crm.app.calls.clear()
     await pull(Rig(crm, source), seen)
     assert crm.app.calls == Counter(query=5, token=1)
+
+
+async def test_the_first_run_after_a_baseline_reads_no_deal_again() -> None:
+    crm, source = rig()
+    old, fresh = deals(crm, 2)
+    role(crm, old)
+    crm.rename_child(old, "old line")
+    crm.clock.move(hours=2)
+    crm.rename_child(fresh, "fresh line")
+    crm.org.touch("Opportunity", fresh, at=crm.clock.now - timedelta(hours=1))
+    crm.clock.move(minutes=5)
+    seen = await pull(Rig(crm, source))
+    crm.app.calls.clear()
+    assert (await pull(Rig(crm, source), seen)).records == []
+    assert crm.calls() == crm.polled()
 
 
 async def test_the_clock_that_counts_is_the_servers() -> None:
@@ -303,7 +341,24 @@ async def test_the_token_never_follows_a_link_to_another_host() -> None:
     async with SalesforceSource(connection, {"customer": Read("Account", ("Name",))}, runtime=runtime) as source:
         assert [page.records async for page in source.pull("customer", None)] == [(), ()]
     assert {host for host, _ in asked} == {"salesforce.test"}
-    assert asked[-1][1].endswith("/query/01g-200")
+    assert asked[-1][1] == "/services/data/v66.0/query/01g-200"
+
+
+async def test_all_of_it_works_over_a_real_connection() -> None:
+    crm, _ = rig()
+    ids = deals(crm, 500)
+    async with serve(crm.box) as url:
+        connection = Connection.model_validate({"login_url": url, "client_id": "handoff-client", "client_secret": "handoff-secret"})
+        over_tcp = Rig(crm, lambda: SalesforceSource(connection, READS, runtime=Runtime(clock=crm.clock, sleep=crm.clock.sleep)))
+        crm.box.fault("GET .*/query", "reset_after", skip=1)
+        seen = await pull(over_tcp)
+        crm.clock.move(seconds=1)
+        async with over_tcp.source() as source:
+            assert (await source.check()).identity
+            assert list(await source.write_back([crm.good_row(ids[0], "on track")])) == [None]
+        crm.rename(ids[1], "renamed")
+        assert set((await pull(over_tcp, seen)).ids) == {ids[0], ids[1]}
+    assert set(seen.ids) == set(ids)
 
 
 async def test_a_cursor_that_is_not_ours_is_refused_in_words() -> None:

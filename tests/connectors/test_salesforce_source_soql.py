@@ -72,6 +72,7 @@ def error(status: int, code: str = "", message: str = "", text: str = "") -> Exc
         (403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn: Concurrent requests exceeded", RateLimited),
         (403, "API_DISABLED_FOR_ORG", "API is not enabled for this Organization or Partner", ConfigError),
         (403, "TXN_SECURITY_METERING_ERROR", "blocked by policy", ConfigError),
+        (410, "UNSUPPORTED_API_VERSION", "The requested API version is retired", ConfigError),
         (400, "QUERY_TIMEOUT", "too long", QueryTimeout),
         (400, "OPERATION_TOO_LARGE", "exceeded 100000 distinct who/what's", QueryTimeout),
         (400, "INVALID_QUERY_LOCATOR", "", LocatorGone),

@@ -72,6 +72,14 @@ async def test_an_external_id_addresses_a_row() -> None:
     assert status(crm, deal) == "on track"
 
 
+async def test_no_record_is_written_twice_in_one_call() -> None:
+    crm, make = rig()
+    (deal,) = crm.add(["deal"])
+    assert await written(make(), row(deal, Handoff_Status__c="first"), row(deal, Handoff_Status__c="second")) == [None, None]
+    assert status(crm, deal) == "second"
+    assert crm.app.calls["collections"] == 2
+
+
 async def test_a_deleted_record_is_gone() -> None:
     crm, make = rig()
     (deal,) = crm.add(["deal"])
