@@ -171,6 +171,14 @@ async def test_a_child_or_contact_that_changes_twice_within_one_second_is_not_lo
     assert (await pull(Rig(crm, source), seen)).latest[row].fields["line_items"] == []
 
 
+async def test_a_record_deleted_within_the_second_of_its_last_change_is_still_flagged() -> None:
+    crm, source = rig()
+    account = crm.org.insert("Account", {"Name": "Acme"})
+    seen = await pull(Rig(crm, source), kind="customer")
+    crm.org.delete("Account", account)
+    assert (await pull(Rig(crm, source), seen, kind="customer")).latest[account].deleted
+
+
 async def test_a_child_that_is_deleted_brings_its_deal_without_it() -> None:
     crm, source = rig()
     row, _ = deals(crm, 2)

@@ -130,6 +130,15 @@ def test_a_cursor_is_bounded_and_forgets_the_oldest_first() -> None:
     assert not position.knows(*rows[-1])
 
 
+def test_a_cursor_remembers_only_what_looking_back_would_meet() -> None:
+    at, old = "2026-01-01T12:00:00.000Z", ("2026-01-01T11:49:59.000Z", "old")
+    edge = ("2026-01-01T11:50:00.000Z", "edge")
+    position = Position(at=at).past(None, [old, edge], LOOK)
+    assert (position.knows(*old), position.knows(*edge)) == (False, True)
+    later = position.begun("2026-01-01T12:30:00.000Z").ended(LOOK)
+    assert (later.at, later.seen) == ("2026-01-01T12:30:00.000Z", {})
+
+
 def test_a_cursor_is_the_same_after_it_was_written_down() -> None:
     position = Position(
         "2026-01-01T12:00:00.000Z", "2026-01-01T12:05:00.000Z", ("2026-01-01T11:59:00.000Z", "006"), {"s": frozenset({"a"})}
