@@ -44,6 +44,35 @@ class Explanation:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where things stand: what is known by kind, what was made, what waits."""
+
+    known: Mapping[str, int]
+    counts: Mapping[str, int]
+    last_run: str
+    parked: Sequence[Mapping[str, Any]]
+    refused: Mapping[str, str]
+    recheck: Mapping[str, str]
+
+    def data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def standing(store: Store) -> Standing:
+    outbox, known = Outbox(store), store.count_snapshots()
+    last = next(iter(store.runs(1)), None)
+    ended = f"{last.ended_at:%Y-%m-%d %H:%M:%S} UTC" if last and last.ended_at else "not ended"
+    return Standing(
+        known={f"{system} {kind}": count for (system, kind), count in known.items()},
+        counts=outbox.counts(),
+        last_run=f"{last.id}, {last.outcome or 'interrupted'}, {ended}" if last else "",
+        parked=[{"number": i.seq, "op": i.op, "key": i.key, "error": i.error} for i in outbox.parked()],
+        refused={f"{row['system']}:{row['kind']}:{row['id']}": row["error"] for row in store.parked_back()},
+        recheck={f"{system}:{kind}:{id_}": why for (system, kind) in known for id_, why in store.recheck(system, kind).items()},
+    )
+
+
 def explain_record(store: Store, configuration: Configuration, what: str) -> Explanation | None:
     """Everything known about a record id, a source, a key, or a project's URL or id; None when nothing is."""
     outbox = Outbox(store)

@@ -7,8 +7,9 @@ cached or persisted by Prefect: a stage that is retried finds in the store what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from engine.plan import Plan, over_limits
 from flows.configuration import load
 from flows.pipeline import Options, Summary, absorb, accept, apply, finish, gather, new_run_id, report_back, settle
 from flows.pull import Pulled
-from flows.session import Session, connect
+from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
 from flows.write_back import listen
 from state import Store
@@ -53,6 +54,20 @@ _STAGE: dict[str, Any] = {
     "retry_delay_seconds": [10, 60, 300],
     "retry_condition_fn": _is_passing,
 }
+
+
+_listener: ContextVar[tuple[Progress, list[Summary]] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def following(progress: Progress) -> Iterator[list[Summary]]:
+    """Hear of the progress of flows run in this process, and get their summaries."""
+    seen: list[Summary] = []
+    token = _listener.set((progress, seen))
+    try:
+        yield seen
+    finally:
+        _listener.reset(token)
 
 
 class Work:
@@ -141,6 +156,8 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
             raise
         finally:
             finish(session, summary)
+            if listener := _listener.get():
+                listener[1].append(summary)
         await _show_outcome(session, summary)
     return _final(summary)
 
@@ -183,7 +200,9 @@ async def _session(where: Settings) -> AsyncIterator[Session]:
     ready = load(where.folder, where.env)
     with Store(where.state, now=runtime.clock()) as store:
         async with connect(ready, runtime) as (sources, targets):
-            yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime)
+            listener = _listener.get()
+            progress = listener[0] if listener else silent
+            yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime, progress)
 
 
 # what people see

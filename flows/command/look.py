@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from flows import show
 from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, errors, loaded, open_store, where
-from flows.explain import Explanation, explain_record
+from flows.explain import Explanation, Standing, explain_record, standing
 from flows.view import plain
+from state import Run
 
 
 def explain(
@@ -71,51 +73,34 @@ def _explained(found: Explanation) -> Group:
 def status(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Show where things stand: what is known, what was made, what waits and why."""
     with advice(), open_store(where(folder, state), read_only=True) as store:
-        from state import Outbox  # noqa: PLC0415 - keeps the names of this module about showing
+        found = standing(store)
+        Screen(as_json).show(_status(found), found.data())
 
-        outbox = Outbox(store)
-        counts, known, parked, back = outbox.counts(), store.count_snapshots(), outbox.parked(), store.parked_back()
-        rechecks = [(system, kind, id_, why) for (system, kind) in known for id_, why in store.recheck(system, kind).items()]
-        last = store.runs(1)
-        parts: list[Any] = [
-            Text.assemble(("Known: ", "bold"), ", ".join(f"{n} {kind}s of {system}" for (system, kind), n in known.items()) or "nothing")
-        ]
-        parts.append(Text.assemble(("Made: ", "bold"), f"{counts['projects']} projects, {counts['published']} of them visible to people"))
-        if last:
-            ended = f"{last[0].ended_at:%Y-%m-%d %H:%M:%S} UTC" if last[0].ended_at else "not ended"
-            parts.append(Text.assemble(("Last run: ", "bold"), f"{last[0].id}, {last[0].outcome or 'interrupted'}, {ended}"))
-        parts.append(
-            Text.assemble(
-                ("Open: ", "bold"),
-                f"{counts['open']} actions",
-                f" ({counts['in_doubt']} with a lost answer)" if counts["in_doubt"] else "",
-                "; the next sync goes on with them" if counts["open"] else "",
-            )
-        )
-        waiting = [(i.seq, i.op, i.key, i.error) for i in parked]
-        parts += [
-            Text(),
-            show.rows("Waiting for a person (`handoff resolve NUMBER`)", ("Number", "What", "Key", "Why"), waiting, empty="Nothing waits."),
-        ]
-        if back:
-            parts += [
-                Text(),
-                show.rows(
-                    "Refused by the CRM", ("Record", "Why"), [(f"{r['system']}:{r['kind']}:{r['id']}", r["error"]) for r in back], empty=""
-                ),
-            ]
-        if rechecks:
-            lines = [(f"{system}:{kind}:{id_}", why) for system, kind, id_, why in rechecks]
-            parts += [Text(), show.rows("Looked at again on the next run", ("Record", "Why"), lines, empty="")]
-        data = {
-            "known": {f"{system}:{kind}": n for (system, kind), n in known.items()},
-            "counts": counts,
-            "last_run": last[0].id if last else None,
-            "parked": [{"number": i.seq, "op": i.op, "key": i.key, "error": i.error} for i in parked],
-            "write_back_parked": back,
-            "recheck": [{"record": f"{s}:{k}:{i}", "why": w} for s, k, i, w in rechecks],
-        }
-        Screen(as_json).show(Group(*parts), data)
+
+def _status(found: Standing) -> Group:
+    counts = found.counts
+    known = ", ".join(f"{count} {kind}s" for kind, count in found.known.items())
+    doubt = f" ({counts['in_doubt']} with a lost answer)" if counts["in_doubt"] else ""
+    going = "; the next sync goes on with them" if counts["open"] else ""
+    return Group(
+        Text.assemble(("Known: ", "bold"), known or "nothing yet"),
+        Text.assemble(("Made: ", "bold"), f"{counts['projects']} projects, {counts['published']} of them visible to people"),
+        Text.assemble(("Last run: ", "bold"), found.last_run or "none"),
+        Text.assemble(("Open: ", "bold"), f"{counts['open']} actions{doubt}{going}"),
+        Text(),
+        show.rows(
+            "Waiting for a person (`handoff resolve NUMBER retry|dismiss|adopt`)",
+            ("Number", "What", "Key", "Why"),
+            [(row["number"], row["op"], row["key"], row["error"]) for row in found.parked],
+            empty="Nothing waits for a person.",
+        ),
+        *_more("Refused by the CRM (`handoff retry` tries again)", found.refused),
+        *_more("Looked at again on the next run", found.recheck),
+    )
+
+
+def _more(title: str, lines: Mapping[str, str]) -> list[RenderableType]:
+    return [Text(), show.rows(title, ("Record", "Why"), list(lines.items()), empty="")] if lines else []
 
 
 def history(
@@ -136,13 +121,15 @@ def history(
             Screen(as_json).show(table, trail)
             return
         runs = store.runs(limit)
-        data = [
-            {"run": r.id, "started": r.started_at, "ended": r.ended_at, "result": r.outcome, "counts": dict(r.counts), "error": r.error}
-            for r in runs
-        ]
-        lines = [
-            (r.id, f"{r.started_at:%Y-%m-%d %H:%M:%S}", r.outcome or "interrupted",
-             ", ".join(f"{n} {what}" for what, n in r.counts.items() if n and not what.startswith(("calls", "created "))), r.error)
-            for r in runs
-        ]  # fmt: skip
-        Screen(as_json).show(show.rows("Runs", ("Run", "Started (UTC)", "Result", "What", "Error"), lines, empty="No run yet."), data)
+        Screen(as_json).show(
+            show.rows("Runs", ("Run", "Started (UTC)", "Result", "What", "Error"), [_run_row(run) for run in runs], empty="No run yet."),
+            [
+                {"run": r.id, "started": r.started_at, "ended": r.ended_at, "result": r.outcome, "counts": dict(r.counts), "error": r.error}
+                for r in runs
+            ],
+        )
+
+
+def _run_row(run: Run) -> tuple[str, ...]:
+    told = ", ".join(f"{count} {what}" for what, count in run.counts.items() if count and not what.startswith(("calls", "created ")))
+    return (run.id, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.outcome or "interrupted", told, run.error)

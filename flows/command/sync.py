@@ -9,13 +9,12 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import ConfigError, ConnectorError, Report
+from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target
 from engine.plan import over_limits
 from flows import show
 from flows.command.common import Bars, Exit, Folder, Json, Screen, StateFile, advice, exit_of, loaded, open_store, run, session, where
 from flows.configuration import Loaded, at
 from flows.pipeline import Options, Summary, gather, run_sync
-from flows.session import Runtime as World
 from flows.session import connect
 from flows.settings import Settings
 
@@ -59,8 +58,9 @@ def check(
 async def _reports(ready: Loaded) -> dict[str, Report]:
     """Ask every system; all their problems at once."""
     reports, problems, others = {}, [], []
-    async with connect(ready, World()) as (sources, targets):
-        for name, system in (*sources.items(), *targets.items()):
+    async with connect(ready, Runtime()) as (sources, targets):
+        systems: list[tuple[str, Source | Target]] = [*sources.items(), *targets.items()]
+        for name, system in systems:
             try:
                 reports[name] = await system.check()
             except ConfigError as error:
