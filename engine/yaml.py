@@ -114,19 +114,12 @@ def _align(text: str, offset: int, source: str, span: Span) -> int | None:
     index = source.find("\n", span.start) + 1 if span.style in ("|", ">") else span.start + bool(span.style)
     for character in text[:offset]:
         if not character.isspace():
-            index = _find(character, source, index, span) + 1
+            index = source.find(character, index, span.end) + 1
             if not index:
                 return None
     if offset < len(text) and not text[offset].isspace():
-        index = _find(text[offset], source, index, span)
+        index = source.find(text[offset], index, span.end)
     return index if index >= 0 else None
-
-
-def _find(character: str, source: str, index: int, span: Span) -> int:
-    while index < span.end and source[index] != character:
-        blank_escape = span.style == '"' and source[index] == "\\" and source[index + 1 : index + 2] in ("n", "r", "t")
-        index += 2 if blank_escape else 1
-    return index if index < span.end else -1
 
 
 def parse(text: str | bytes, file: str) -> Document:
