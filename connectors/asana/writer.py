@@ -171,12 +171,14 @@ class Writer:
 
     async def _shared(self, project: str, members: Sequence[str], replies: Sequence[Json | ConnectorError]) -> ConnectorError | None:
         """What went wrong with the sharing. A refusal is none when the member is there already."""
-        failed = {at: reply for at, reply in enumerate(replies) if isinstance(reply, ConnectorError)}
-        if any(isinstance(failed.get(at), Rejected) for at in range(len(members))):
-            rows = await self._api.every("/memberships", ("member.gid",), parent=project)
-            there = {row["member"]["gid"] for row in rows}
-            failed = {at: error for at, error in failed.items() if at >= len(members) or members[at] not in there}
-        return next(iter(failed.values()), None)
+        for at, reply in enumerate(replies):
+            shared = at < len(members) and isinstance(reply, Rejected) and await self._is_member(project, members[at])
+            if isinstance(reply, ConnectorError) and not shared:
+                return reply
+        return None
+
+    async def _is_member(self, project: str, member: str) -> bool:
+        return bool(await self._api.every("/memberships", (), parent=project, member=member))
 
 
 def _membership(project: str, member: str) -> Action:

@@ -137,6 +137,7 @@ async def test_a_field_is_attached_once_to_a_project_whoever_needs_it() -> None:
     async with tool.target() as target:
         await make(target, task("later", inside, custom={"deal": "y", "tier": "Silver"}))
     assert tool.app.calls["POST /projects/{}/addCustomFieldSetting"] == 2
+    assert tool.app.calls["GET /projects/{}/custom_field_settings"] == 1  # by the second run; the first made the project itself
 
 
 async def test_an_update_attaches_the_field_it_needs() -> None:
@@ -225,6 +226,18 @@ async def test_the_section_a_project_is_born_with_is_taken_over_once() -> None:
     assert tool.sections(inside) == ["Plan", "Build"]
 
 
+async def test_a_taking_over_that_failed_is_tried_again() -> None:
+    tool = AsanaTool()
+    async with tool.target() as target:
+        inside = await begin(target)
+        tool.trouble("broken", "section")
+        plan = section("a", "Plan", inside)
+        assert isinstance(await one(target, plan), Ambiguous)
+        assert await target.find([plan]) == [None]
+        await make(target, plan)
+    assert tool.sections(inside) == ["Plan"]
+
+
 async def test_two_batches_of_sections_at_once_keep_to_one_default() -> None:
     tool = AsanaTool()
     async with tool.target() as target:
@@ -306,6 +319,28 @@ async def test_a_private_project_is_shared_with_team_and_members_only() -> None:
         await make(target, Publish(inside, project()))
     assert tool.world.projects[inside]["privacy_setting"] == "private"
     assert set(tool.world.members_of[inside]) == {tool.world.bot, tool.ann, team}
+
+
+async def test_a_member_who_is_there_already_may_be_refused_and_others_may_not() -> None:
+    tool = AsanaTool({"members": [AsanaTool.known]})
+    async with tool.target() as target:
+        inside = await begin(target)
+        tool.box.fault(r"POST \S*/memberships$", "error_before", times=-1, status=403)
+        assert isinstance(await one(target, Publish(inside, project())), Rejected)
+        tool.box.faults.clear()
+        await make(target, Publish(inside, project()))
+        tool.box.fault(r"POST \S*/memberships$", "error_before", times=-1, status=403)
+        await make(target, Publish(inside, project()))
+
+
+async def test_only_the_attempts_named_are_swept() -> None:
+    tool = AsanaTool()
+    async with tool.target() as target:
+        given_up, open_ = await begin(target, nonce="n1"), await begin(target, project(ROOT + "-2"), "n11")
+        assert await target.sweep(["n1", "n-never"]) == [given_up]
+        assert await target.find([Create(project(), "n3")]) == [None]
+    assert tool.world.projects[given_up]["archived"]
+    assert not tool.world.projects[open_]["archived"]
 
 
 # Checking
