@@ -7,24 +7,22 @@ Neither can call anything but filters, reach anything but the fields of the reco
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2 import Template as Compiled
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.parser import Parser
-from jinja2.runtime import Context, LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
-from engine.filters import FILTERS, MAX_TEXT, TESTS, ExpressionError, bounded, concat, converter, exact, field_of, path_of, plain, shown
-from engine.grammar import MAX_DEPTH, Checker, depth, paths, source
+from engine.filters import FILTERS, MAX_TEXT, ExpressionError, converter, path_of, shown
+from engine.grammar import Checker
+from engine.language import Exactly, Invalid, Sandbox, environment, escape_markdown, generate, guarded
 from engine.model import Problem
 from engine.shapes import Custom, Shape, Values, shape_at, shape_of
+from engine.spelling import paths, source
 
 __all__ = [
     "Condition",
@@ -44,17 +42,6 @@ __all__ = [
 MAX_CONDITION = 4_000
 MAX_TEMPLATE = 32_000
 _LOOP = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s+in\s+([A-Za-z_][\w.]*)\s*")
-_INLINE = re.compile(r"[\\`*_\[\]<>|~]|&(?=[#\w])")
-_LINE_START = re.compile(r"^[ \t]*(?=(#{1,6}(?:\s|$)|[-+=]|\d{1,9}[.)](?:\s|$))?)", re.MULTILINE)
-_NUMBERED = re.compile(r"^(\\?)(\d{1,9})([.)])(?=\s|$)", re.MULTILINE)
-
-
-class Invalid(Exception):
-    """An expression that cannot be used. Line and column of each problem count from 1 inside the expression's own text."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,120 +86,13 @@ class Loop:
         return tuple(path_of(values, self.path) or ())
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, LoopContext):
-            return super().getattr(obj, attribute)
-        if isinstance(obj, StrictUndefined):
-            raise ExpressionError(f"{obj._undefined_name} is not available here")
-        return field_of(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(argument, str):
-            return field_of(obj, argument)
-        return obj[argument] if obj and -len(obj) <= argument < len(obj) else None
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if isinstance(left, str) and isinstance(right, str) and operator == "+":
-            return bounded(left + right)
-        if not isinstance(left, int | Decimal) or not isinstance(right, int | Decimal):
-            raise TypeError(f"{operator} needs numbers")
-        if operator == "/":
-            return Decimal(left) / right
-        return super().call_binop(context, operator, left, right)
-
-
-class _Exactly(NodeTransformer):
-    """Numbers with a point become exact decimals, joined text is bounded."""
-
-    def visit_Const(self, node: nodes.Const) -> nodes.Node:
-        if not isinstance(node.value, float):
-            return node
-        return nodes.Filter(nodes.Const(repr(node.value)), "exact", [], [], None, None, lineno=node.lineno)
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
-        self.generic_visit(node)
-        return nodes.Filter(nodes.List(node.nodes), "concat", [], [], None, None, lineno=node.lineno)
-
-
-def escape_markdown(text: str) -> str:
-    """Text as Markdown that shows exactly that text. Leading white space of a line is dropped, as it would mean a block of code."""
-    text = _INLINE.sub(r"\\\g<0>", text)
-    text = _LINE_START.sub(lambda found: "\\" if found[1] and not found[1][0].isdigit() else "", text)
-    return _NUMBERED.sub(r"\2\\\3", text)
-
-
-def _finalize_markdown(value: object) -> str:
-    return escape_markdown(plain(value)) if isinstance(value, str | list | tuple) else plain(value)
-
-
-@lru_cache(maxsize=32)
-def _environment(markdown: bool, rates: tuple[tuple[str, Decimal], ...]) -> _Sandbox:
-    made = _Sandbox(
-        undefined=StrictUndefined,
-        finalize=_finalize_markdown if markdown else plain,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        optimized=False,
-        cache_size=0,
-    )
-    made.filters.clear()
-    made.filters.update(FILTERS, convert=converter(dict(rates)), exact=exact, concat=concat)
-    made.tests.clear()
-    made.tests.update(TESTS)
-    made.globals.clear()
-    return made
-
-
-def _environment_of(scope: Scope, *, markdown: bool = False) -> _Sandbox:
-    return _environment(markdown, tuple(sorted(scope.rates.items())))
+def _environment_of(scope: Scope, *, markdown: bool = False) -> Sandbox:
+    return environment(markdown, tuple(sorted(scope.rates.items())))
 
 
 def _checker(text: str, scope: Scope) -> Checker:
     rates = frozenset(scope.rates)
     return Checker(scope.shapes, text, {**FILTERS, "convert": converter(scope.rates)}, rates)
-
-
-def _guarded(text: str, limit: int, parse: Callable[[], nodes.Node]) -> nodes.Node:
-    """The syntax tree of a text, or Invalid for whatever may be wrong with its form."""
-    if len(text) > limit:
-        raise Invalid([Problem(f"the text has {len(text)} characters; {limit} are allowed", line=1, column=1)])
-    try:
-        tree = parse()
-    except TemplateSyntaxError as error:
-        raise Invalid([_syntax(text, error)]) from None
-    except (RecursionError, MemoryError):
-        raise Invalid([Problem("the expression is nested too deeply", line=1, column=1)]) from None
-    except (ValueError, ArithmeticError, UnicodeError, AssertionError, SyntaxError) as error:
-        raise Invalid([Problem(f"the expression cannot be read: {str(error)[:100]}", line=1, column=1)]) from None
-    if depth(tree) > MAX_DEPTH:
-        raise Invalid([Problem("the expression is nested too deeply", line=1, column=1)])
-    _literals(tree)
-    return tree
-
-
-def _literals(tree: nodes.Node) -> None:
-    for node in tree.find_all(nodes.Const):
-        if isinstance(node.value, int | float) and not abs(node.value) < 10**15:
-            raise Invalid([Problem("the number is too large", line=node.lineno, column=1)])
-
-
-def _syntax(text: str, error: TemplateSyntaxError) -> Problem:
-    lines = text.splitlines() or [""]
-    line = min(max(error.lineno, 1), len(lines))
-    column = len(lines[line - 1]) - len(lines[line - 1].lstrip()) + 1
-    return Problem(f"the expression cannot be read: {(error.message or '')[:200]}", line=line, column=column)
-
-
-def _code(environment: _Sandbox, tree: nodes.Template) -> Compiled:
-    try:
-        tree.set_environment(environment)
-        return Compiled.from_code(environment, environment.compile(tree), {})
-    except (RecursionError, MemoryError, SyntaxError):
-        raise Invalid([Problem("the expression is nested too deeply", line=1, column=1)]) from None
 
 
 # Conditions
@@ -303,7 +183,7 @@ def _seen(path: str, value: object) -> str:
     return f"{path} has {len(value)}" if isinstance(value, tuple) else f"{path} = {shown(value)}"
 
 
-def _part(tree: nodes.Node, environment: _Sandbox) -> _Part:
+def _part(tree: nodes.Node, environment: Sandbox) -> _Part:
     if isinstance(tree, nodes.And | nodes.Or):
         word = "and" if isinstance(tree, nodes.And) else "or"
         parts = tuple(_part(inner, environment) for inner in _flat(tree, type(tree)))
@@ -317,15 +197,15 @@ def _flat(tree: nodes.Node, kind: type[nodes.And | nodes.Or]) -> list[nodes.Node
     return [*_flat(tree.left, kind), *_flat(tree.right, kind)]
 
 
-def _condition_code(tree: nodes.Node, environment: _Sandbox) -> Compiled:
-    body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), _Exactly().visit(tree), lineno=1)]
-    return _code(environment, nodes.Template(body, lineno=1))
+def _condition_code(tree: nodes.Node, environment: Sandbox) -> Compiled:
+    body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), Exactly().visit(tree), lineno=1)]
+    return generate(environment, nodes.Template(body, lineno=1))
 
 
 def compile_condition(text: str, scope: Scope) -> Condition:
     """A condition, checked against what is in scope. Raises Invalid and nothing else."""
     environment = _environment_of(scope)
-    tree = _guarded(text, MAX_CONDITION, lambda: _expression(text, environment))
+    tree = guarded(text, MAX_CONDITION, lambda: _expression(text, environment))
     checker = _checker(text, scope)
     checker.expression(tree)
     if checker.problems:
@@ -335,7 +215,7 @@ def compile_condition(text: str, scope: Scope) -> Condition:
     return Condition(text, paths(tree), code, part)
 
 
-def _expression(text: str, environment: _Sandbox) -> nodes.Node:
+def _expression(text: str, environment: Sandbox) -> nodes.Node:
     if "{{" in text or "{%" in text:
         raise TemplateSyntaxError("a condition is written without {{ }}", 1)
     parser = Parser(environment, text, state="variable")
@@ -387,13 +267,13 @@ def compile_template(text: str, scope: Scope, *, markdown: bool = False) -> Temp
     if len(text) <= MAX_TEMPLATE and not any(mark in text for mark in ("{{", "{%", "{#")):
         return Template(text)
     environment = _environment_of(scope, markdown=markdown)
-    tree = _guarded(text, MAX_TEMPLATE, lambda: environment.parse(text))
+    tree = guarded(text, MAX_TEMPLATE, lambda: environment.parse(text))
     assert isinstance(tree, nodes.Template)  # noqa: S101 - what Jinja's parser returns
     checker = _checker(text, scope)
     checker.template(tree.body)
     if checker.problems:
         raise Invalid(checker.problems)
-    return Template(text, paths(tree), _code(environment, _Exactly().visit(tree)))
+    return Template(text, paths(tree), generate(environment, Exactly().visit(tree)))
 
 
 def compile_loop(text: str, scope: Scope) -> Loop:
