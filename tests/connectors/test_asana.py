@@ -296,6 +296,16 @@ async def test_a_comment_is_not_taken_for_a_persons_other_words() -> None:
         assert await target.find([comment("c", "Well done", inside, made.id)]) == [None]
 
 
+async def test_what_asana_notes_by_itself_is_no_comment() -> None:
+    tool = AsanaTool()
+    async with tool.target() as target:
+        inside = await begin(target)
+        (made,) = await make(target, task("a", inside))
+        tool.finish(made.id)
+        (noted,) = [str(row["text"]) for row in tool.world.stories.values()]
+        assert await target.find([comment("c", noted, inside, made.id)]) == [None]
+
+
 # Sharing
 
 
