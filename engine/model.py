@@ -251,7 +251,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one rule made of one change. `seen` are the values its condition looked at."""
+    """What one rule made of one change. `seen` are the values its condition looked at, `title` is the record's name, for people."""
 
     source: str
     event: str
@@ -259,3 +259,4 @@ class Decision:
     verdict: Verdict
     reason: str
     seen: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""

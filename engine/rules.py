@@ -48,13 +48,14 @@ def evaluate(compiled: CompiledRule, change: Change, event: str) -> Decision:
     """What one rule makes of a change, with the values its condition saw."""
     name, condition = compiled.rule.name, compiled.conditions[change.record.kind]
     values = context(change, event)
+    title = getattr(values[change.record.kind], "name", "")
     try:
         if condition.passes(values):
-            return Decision(change.source, event, name, "acts", compiled.rule.when)
+            return Decision(change.source, event, name, "acts", compiled.rule.when, title=title)
         verdict = condition.evaluate(values)
     except ExpressionError as error:
-        return Decision(change.source, event, name, "failed", str(error))
-    return Decision(change.source, event, name, "passed", verdict.reason, verdict.seen)
+        return Decision(change.source, event, name, "failed", str(error), title=title)
+    return Decision(change.source, event, name, "passed", verdict.reason, verdict.seen, title)
 
 
 def context(change: Change, event: str) -> dict[str, Any]:

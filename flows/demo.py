@@ -250,10 +250,12 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _farewell(stage: Stage, shown: int, *, data: Path | None) -> None:
     stage.say("Now it is yours")
-    config = stage.where.folder
+    config = stage.where.folder if data else ROOT
     stage.show(
         Text.assemble(("  The report     ", "bold"), f"{stage.out / 'report.html'}  ({shown} projects, one self-contained page)"),
-        Text.assemble(("  The rules      ", "bold"), f"{config / 'rules.yaml'}: change a threshold, then `make demo` again"),
+        Text.assemble(
+            ("  The rules      ", "bold"), f"{config / 'rules.yaml'}{'' if data else ': change a threshold, then `make demo` again'}"
+        ),
         Text.assemble(("  The blueprints ", "bold"), f"{config / 'mappings' / 'blueprints'}"),
         Text.assemble(
             ("  Your accounts  ", "bold"), "`handoff init my-handoff`, fill in .env, `handoff check`, `handoff plan`: docs/connect.md"

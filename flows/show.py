@@ -71,7 +71,7 @@ def _actions(result: Plan) -> Table:
         title = Text.assemble((plain(str(name)), "bold"), f"\n{key}")
         table.add_row(Text(what, style=_style(what)), title, _consists(actions), f"{lead.event}\n{lead.why}")
     if len(groups) > MOST_ROWS:
-        table.add_row("", f"… and {len(groups) - MOST_ROWS} more", "", "")
+        table.add_row("", f"… and {len(groups) - MOST_ROWS:,} more", "", "")
     return table
 
 
@@ -98,15 +98,16 @@ def _plural(kind: str) -> str:
 
 def _passed(decisions: Sequence[Decision]) -> Table:
     table = Table(title="What was passed over", title_justify="left", title_style="bold", expand=True)
-    table.add_column("Record", ratio=3)
-    table.add_column("Event", ratio=2)
-    table.add_column("Rule", ratio=2)
-    table.add_column("Why not", ratio=5, style="dim")
-    for decision in sorted(decisions, key=lambda d: d.verdict != "failed")[:MOST_ROWS]:
+    table.add_column("Record", ratio=5)
+    table.add_column("Rule", ratio=3)
+    table.add_column("Why not", ratio=6, style="dim")
+    told = {(d.source, d.rule, d.reason): d for d in sorted(decisions, key=lambda d: d.verdict != "failed")}
+    for decision in list(told.values())[:MOST_ROWS]:
         why = Text(plain(decision.reason), style="red" if decision.verdict == "failed" else "dim")
-        table.add_row(decision.source, decision.event, decision.rule, why)
-    if len(decisions) > MOST_ROWS:
-        table.add_row(f"… and {len(decisions) - MOST_ROWS} more", "", "", "`handoff explain <deal>` tells about one")
+        record = Text.assemble(plain(decision.title) or "", f"\n{decision.source}" if decision.title else decision.source)
+        table.add_row(record, f"{decision.rule}\n{decision.event}", why)
+    if len(told) > MOST_ROWS:
+        table.add_row(f"… and {len(told) - MOST_ROWS:,} more", "", "`handoff explain <deal>` tells about one")
     return table
 
 
