@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -73,7 +73,7 @@ class _Check:
         self.blueprints = self._build_all("blueprints", blueprints, BlueprintSpec)
         self.mapping_names = tuple(mappings)
         self.blueprint_names = tuple(blueprints)
-        self.scopes = _scopes(self.rules, self._sources(), self._unbuilt())
+        self.scopes = _scopes(self.rules, rules.data, self._sources(), self._unbuilt())
         self.warnings: list[Problem] = []
 
     def _build(self, name: str, model: type[M]) -> M | None:
@@ -234,9 +234,19 @@ def _kinds(rule: Rule) -> list[str]:
     return list(dict.fromkeys(event.partition(".")[0] for event in rule.on))
 
 
-def _scopes(rules: Rules | None, sources: Mapping[str, SystemMapping], more: Mapping[str, Collection[str]]) -> dict[str, Scope]:
-    currencies = rules.currencies if rules else None
-    rates = {currencies.base: Decimal(1), **currencies.rates} if currencies else {}
+def _rates(rules: Rules | None, unread: Any) -> dict[str, Decimal]:
+    """The exchange rates. Where rules.yaml is wrong elsewhere, its currencies count as known, so that one mistake is not told as many."""
+    if rules:
+        return {rules.currencies.base: Decimal(1), **rules.currencies.rates} if rules.currencies else {}
+    currencies = unread.get("currencies") if isinstance(unread, dict) else None
+    rates = currencies.get("rates") if isinstance(currencies, dict) else None
+    return {str(code): Decimal(1) for code in (currencies.get("base"), *(rates if isinstance(rates, dict) else ()))} if currencies else {}
+
+
+def _scopes(
+    rules: Rules | None, unread: Any, sources: Mapping[str, SystemMapping], more: Mapping[str, Collection[str]]
+) -> dict[str, Scope]:
+    rates = _rates(rules, unread)
     named = custom_names(sources)
     custom = {kind: {*named.get(kind, ()), *more.get(kind, ())} for kind in (*named, *more)}
     values = {**closed_values(sources), "event.name": get_args(Event)}

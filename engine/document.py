@@ -96,7 +96,7 @@ def _complaint(detail: ErrorDetails) -> str:
         return _not_like(detail["input"], str(context.get("pattern", "")))
     if kind.startswith("date"):
         return "should be a date such as 2026-01-31"
-    return detail["msg"].replace("Input should", "should")
+    return detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
 
 
 def _not_one_of(value: object, expected: str) -> str:

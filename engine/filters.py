@@ -58,8 +58,8 @@ def field_of(value: Any, name: str) -> Any:
     """A field of a record, read as data only. A field of something empty is empty; anything else has no fields."""
     if value is None:
         return None
-    if isinstance(value, Canonical):
-        if name not in type(value).model_fields:
+    if (fields := _fields_of(type(value))) is not None:
+        if name not in fields:
             raise ExpressionError(f"there is no field {name}")
         found = getattr(value, name)
     elif isinstance(value, Mapping):
@@ -67,6 +67,12 @@ def field_of(value: Any, name: str) -> Any:
     else:
         raise ExpressionError(f"there is no field {name} in a {type(value).__name__}")
     return Decimal(repr(found)) if isinstance(found, float) else found
+
+
+@lru_cache(maxsize=256)
+def _fields_of(kind: type) -> frozenset[str] | None:
+    """The fields of a record's class; None for anything that is no record."""
+    return frozenset(kind.model_fields) if issubclass(kind, Canonical) else None
 
 
 def path_of(value: Any, path: str) -> Any:

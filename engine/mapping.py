@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -109,17 +108,14 @@ def _getter(source: FieldSpec) -> Get:
 
 def _path(dotted: str) -> Get:
     first, *rest = dotted.split(".")
-    if not rest:
-        return lambda raw: _clean(raw.get(first))
-    return lambda raw: _clean(reduce(_step, rest, raw.get(first)))
 
+    def get(raw: Raw) -> Any:
+        value = raw.get(first)
+        for name in rest:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value.replace("\x00", "") if isinstance(value, str) and "\x00" in value else value
 
-def _step(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _clean(value: Any) -> Any:
-    return value.replace("\x00", "") if isinstance(value, str) and "\x00" in value else value
+    return get
 
 
 def _status(won: Get, closed: Get) -> Get:

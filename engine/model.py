@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 CrmKind = Literal["customer", "deal", "contact", "feedback"]
 ItemKind = Literal["project", "section", "task", "dependency", "comment", "status"]
@@ -64,7 +64,7 @@ class Contact(Canonical):
     title: str = ""
     role: str = ""
     primary: bool = False
-    custom: dict[str, Any] = {}
+    custom: dict[str, Any] = Field(default_factory=dict)
 
 
 class LineItem(Canonical):
@@ -77,7 +77,7 @@ class LineItem(Canonical):
     total: Decimal | None = None
     service_date: date | None = None
     position: int | None = None
-    custom: dict[str, Any] = {}
+    custom: dict[str, Any] = Field(default_factory=dict)
 
 
 class StageChange(Canonical):
@@ -105,7 +105,7 @@ class Customer(Canonical):
     owner: Person | None = None
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = {}
+    custom: dict[str, Any] = Field(default_factory=dict)
 
 
 class Deal(Canonical):
@@ -132,7 +132,7 @@ class Deal(Canonical):
     stage_history: tuple[StageChange, ...] = ()
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = {}
+    custom: dict[str, Any] = Field(default_factory=dict)
 
 
 class Feedback(Canonical):
@@ -147,7 +147,7 @@ class Feedback(Canonical):
     owner: Person | None = None
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = {}
+    custom: dict[str, Any] = Field(default_factory=dict)
 
 
 class EventInfo(Canonical):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, create_model
 
 from engine.config import BlueprintSpec, Rules, SystemMapping
 
@@ -17,9 +17,23 @@ FILES: Mapping[str, tuple[str, type[BaseModel]]] = {
 }
 
 
-def schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schemas (draft 2020-12) of the three kinds of file, by "rules", "mapping" and "blueprint"."""
-    return {name: _schema(title, model) for name, (title, model) in FILES.items()}
+Connections = Mapping[str, type[BaseModel]]
+
+
+def schemas(connections: Connections | None = None) -> dict[str, dict[str, Any]]:
+    """JSON Schemas (draft 2020-12) of the three kinds of file, by "rules", "mapping" and "blueprint".
+
+    With the connectors' own models of a `connection:` section there is also one for each system's mapping, "mapping-<system>".
+    """
+    found = {name: _schema(title, model) for name, (title, model) in FILES.items()}
+    for system, model in (connections or {}).items():
+        found[f"mapping-{system}"] = _schema(f"mappings/{system}.yaml", _mapping_of(model))
+    return found
+
+
+def _mapping_of(connection: type[BaseModel]) -> type[BaseModel]:
+    about = SystemMapping.model_fields["connection"].description
+    return create_model("Mapping", __base__=SystemMapping, connection=(connection, Field(description=about)))
 
 
 def _schema(title: str, model: type[BaseModel]) -> dict[str, Any]:
@@ -46,9 +60,12 @@ def _lenient(schema: Any) -> Any:
     return found
 
 
-def reference() -> str:
-    """The configuration reference in Markdown: one table for each section of each file."""
-    return "\n".join(["# Configuration reference", *(line for name in FILES for line in _file(name))]).rstrip() + "\n"
+def reference(connections: Connections | None = None) -> str:
+    """The configuration reference in Markdown: one table for each section of each file, and for each system's `connection:`."""
+    lines = ["# Configuration reference", *(line for name in FILES for line in _file(name))]
+    for system, model in (connections or {}).items():
+        lines += ["", f"## `connection:` of {system}", "", *_table(model.model_json_schema(by_alias=True))]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _file(name: str) -> Iterator[str]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from engine.schema import reference, schemas
+from pydantic import BaseModel
 from rich.console import Group
 from rich.text import Text
 
 from connectors.base import ConfigError
+from connectors.registry import SYSTEMS, connection_model
 from engine.model import Problem
+from engine.schema import reference, schemas
 from flows.command.common import Folder, Json, Screen, advice, where
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +65,12 @@ def _write_private(path: Path, text: str) -> None:
 
 def _write_schemas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, schema in schemas().items():
+    for name, schema in schemas(_connections()).items():
         (folder / f"{name}.schema.json").write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _connections() -> dict[str, type[BaseModel]]:
+    return {system: connection_model(system) for system in SYSTEMS}
 
 
 def schema(
@@ -75,10 +81,10 @@ def schema(
     """Print the JSON Schemas of rules.yaml, mappings and blueprints, for editors that complete and check YAML."""
     with advice():
         if docs:
-            typer.echo(reference())
+            typer.echo(reference(_connections()), nl=False)
         elif write:
             target = where(folder).folder / "schemas"
             _write_schemas(target)
-            typer.echo(f"wrote {', '.join(f'{name}.schema.json' for name in schemas())} to {target}")
+            typer.echo(f"wrote {', '.join(f'{name}.schema.json' for name in schemas(_connections()))} to {target}")
         else:
-            typer.echo(json.dumps(schemas(), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(schemas(_connections()), indent=2, ensure_ascii=False))
