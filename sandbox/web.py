@@ -239,7 +239,8 @@ class InProcess(httpx.AsyncBaseTransport):
         )
         timeout = request.extensions.get("timeout", {}).get("read")
         try:
-            reply = await asyncio.wait_for(sandbox.answer(seen), timeout)
+            async with asyncio.timeout(timeout):
+                reply = await sandbox.answer(seen)
         except Dropped as gone:
             raise httpx.ReadError("connection reset", request=request) from gone
         except TimeoutError as slow:
