@@ -80,24 +80,22 @@ class Drain:
         self._progress = progress or (lambda _what, _count: None)
         self._workers = workers
         self.applied = Applied()
+        self.touched = 0
 
     async def __call__(self) -> Applied:
         waited = timedelta()
         while not self._halted():
-            due = self._outbox.due_projects(self._target.system, self._now())
-            if due:
-                before = self._settled()
+            touched = self.touched
+            if due := self._outbox.due_projects(self._target.system, self._now()):
                 await self._drain_all(due)
-                waited = timedelta() if self._settled() > before else waited
-            pause = self._pause()
+            moved = self.touched > touched
+            pause = self._pause(moved=moved)
             if pause is None or waited + pause > self._patience or self._halted():
                 break
-            waited += pause
-            await self._runtime.sleep(pause.total_seconds())
+            waited = pause if moved else waited + pause
+            if pause:
+                await self._runtime.sleep(pause.total_seconds())
         return self.applied
-
-    def _settled(self) -> int:
-        return sum(self.applied.counts.values())
 
     def _halted(self) -> bool:
         return self._stop.asked or self.applied.stopped_by is not None
@@ -105,10 +103,11 @@ class Drain:
     def _now(self) -> Any:
         return self._runtime.clock()
 
-    def _pause(self) -> timedelta | None:
-        """How long until something falls due; None when nothing is open or what is open waits for a person."""
-        due = self._outbox.next_due(self._target.system)
-        return None if due is None else max(due - self._now(), timedelta(milliseconds=1))
+    def _pause(self, *, moved: bool) -> timedelta | None:
+        """How long until something falls due. None when nothing will: what is due but did not move waits for a person."""
+        now = self._now()
+        due = self._outbox.next_due(self._target.system, after=None if moved else now)
+        return None if due is None else max(due - now, timedelta())
 
     async def _drain_all(self, projects: Sequence[str]) -> None:
         queue = iter(projects)
@@ -300,7 +299,7 @@ class _Project:
         repeatable = self._links[intent.key].item.kind in self._target.traits.repeatable
         match error:
             case RateLimited():
-                return Outcome(intent, "again", due_at=now + timedelta(seconds=error.retry_after), error=text, counts=False)
+                return Outcome(intent, "again", due_at=now + timedelta(seconds=max(error.retry_after, 1.0)), error=text, counts=False)
             case AuthError() | QuotaExhausted():
                 return Outcome(intent, "again", due_at=now, error=text, counts=False)
             case Ambiguous() if intent.op == "create" and not repeatable:
@@ -324,6 +323,7 @@ class _Project:
             self._d._store.note(self._d._run, notes, now)
 
         await self._d._commit(work)
+        self._d.touched += len(outcomes)
         done = [outcome for outcome in outcomes if outcome.verdict == "done"]
         self._refresh(outcomes, (outcome.intent.key for outcome in done))
         self._count(outcomes)

@@ -15,6 +15,7 @@ from flows.apply import Applied, Drain
 from flows.planning import commit, guard, plan
 from flows.pull import Pulled, backfill, pull
 from flows.session import Session
+from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 
 Result = Literal["done", "nothing to do", "with errors", "waiting", "refused", "stopped", "failed"]
@@ -90,9 +91,10 @@ async def apply(session: Session, options: Options) -> Applied:
 
 
 async def report_back(session: Session) -> Counter[str]:
-    """Progress from the tools, then what the CRMs should know."""
+    """Progress from the tools, then what the CRMs should know; last, tidy up."""
     counts = await follow_progress(session)
     counts.update(await write_back(session))
+    counts["swept"] += await sweep(session)
     return counts
 
 

@@ -155,10 +155,12 @@ class Outbox:
         )
         return [row[0] for row in rows]
 
-    def next_due(self, target: str) -> datetime | None:
-        """When the next open intent falls due, of projects where nothing is parked before it."""
-        row = self._db.execute("SELECT min(due_at) FROM intent WHERE state = 'open' AND target = ?", (target,)).fetchone()
-        return moment(row[0]) if row and row[0] else None
+    def next_due(self, target: str, *, after: datetime | None = None) -> datetime | None:
+        """When the next open intent falls due, or the next one after a moment."""
+        row = self._db.execute(
+            "SELECT min(due_at) FROM intent WHERE state = 'open' AND target = ? AND due_at > ?", (target, stamp(after) if after else "")
+        ).fetchone()
+        return moment(row[0]) if row[0] else None
 
     def of_project(self, project: str) -> list[Intent]:
         """Every open intent of a project, in the order they are to be done."""
@@ -301,8 +303,9 @@ class Outbox:
             found.update((row[15], _link(row)) for row in self._db.execute(statement, (target, *chunk)))
         return found
 
-    def orphans(self, target: str) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT nonce FROM orphan WHERE target = ?", (target,))]
+    def orphans(self, target: str, since: datetime) -> list[str]:
+        """Nonces of creates given up since then; what turns up under them is nobody's."""
+        return [row[0] for row in self._db.execute("SELECT nonce FROM orphan WHERE target = ? AND at >= ?", (target, stamp(since)))]
 
     def counts(self) -> dict[str, int]:
         """Open intents, those in doubt, parked ones, projects made and published."""
