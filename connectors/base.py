@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
@@ -253,6 +253,15 @@ class Changed:
     complete: bool = True
 
 
+Locate = Callable[[Collection[str]], Mapping[str, str]]
+
+
+def nowhere(ids: Collection[str]) -> Mapping[str, str]:
+    """The `Locate` of somebody who knows no object."""
+    del ids
+    return {}
+
+
 class Target(Protocol):
     """A project tool. Async context manager.
 
@@ -262,6 +271,7 @@ class Target(Protocol):
     `find` looks up what lost Creates made, in their order: the object, None, or Conflict when two carry the key.
     `read` answers in the order of ids, None for what is gone. `same` says whether a value we wrote or want (`ours`) is what `read` shows
     (`held`), whatever the tool does to white space or formatting; one custom field is asked for as `custom.<name>`.
+    `changes` may ask `locate` for the projects of objects it meets (object id → project id, what is unknown left out) before asking the tool.
     `progress` omits projects that are gone. `sweep` puts away what given-up creates left behind; it never deletes, and gives the ids.
     """
 
@@ -279,5 +289,5 @@ class Target(Protocol):
     def same(self, kind: ItemKind, field: str, ours: Any, held: Any) -> bool: ...
     async def children(self, project: str) -> Sequence[Remote]: ...
     async def sweep(self, nonces: Sequence[str]) -> Sequence[str]: ...
-    async def changes(self, cursor: str | None) -> Changed: ...
+    async def changes(self, cursor: str | None, *, locate: Locate = nowhere) -> Changed: ...
     async def progress(self, projects: Sequence[str]) -> Sequence[Progress]: ...

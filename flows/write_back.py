@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from collections.abc import Iterable, Mapping, Sequence
 
 from connectors.base import AuthError, ConnectorError, Gone, Progress, QuotaExhausted, Rejected, Source, Target
@@ -26,7 +27,7 @@ async def follow_progress(session: Session) -> Counter[str]:
     """Note the progress of every published project that changed in its tool, and what the CRM should say about each new one."""
     counts: Counter[str] = Counter()
     for target in session.targets.values():
-        changed = await target.changes(session.store.meta(_cursor(target)))
+        changed = await target.changes(session.store.meta(_cursor(target)), locate=partial(session.outbox.locate, target.system))
         links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
         links = links or session.outbox.by_remote(target.system, sorted(changed.projects))
         seen = await target.progress(sorted(links)) if links else []

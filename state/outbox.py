@@ -9,7 +9,7 @@ Doubt is `sent_at` on an open create. Nothing here forgets it but `settle` with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -301,6 +301,21 @@ class Outbox:
             marks = ",".join("?" * len(chunk))
             statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND target = ? AND remote_id IN ({marks})"  # noqa: S608
             found.update((row[15], _link(row)) for row in self._db.execute(statement, (target, *chunk)))
+        return found
+
+    def locate(self, target: str, remote_ids: Collection[str]) -> dict[str, str]:
+        """Of the objects we made: the remote id of the project each is in."""
+        found: dict[str, str] = {}
+        ids = list(remote_ids)
+        for start in range(0, len(ids), 500):
+            chunk = ids[start : start + 500]
+            marks = ",".join("?" * len(chunk))
+            rows = self._db.execute(
+                "SELECT link.remote_id, home.remote_id FROM link JOIN link AS home ON home.key = link.project"  # noqa: S608
+                f" WHERE link.target = ? AND link.remote_id IN ({marks}) AND link.kind <> 'dependency'",
+                (target, *chunk),
+            )
+            found.update(rows.fetchall())
         return found
 
     def orphans(self, target: str, since: datetime) -> list[str]:

@@ -35,7 +35,7 @@ _FIRST = (
        ) WITHOUT ROWID""",
     "CREATE INDEX link_project ON link (project)",
     "CREATE INDEX link_source ON link (source) WHERE kind = 'project'",
-    "CREATE INDEX link_remote ON link (target, remote_id) WHERE kind = 'project' AND remote_id <> ''",
+    "CREATE INDEX link_remote ON link (target, remote_id) WHERE remote_id <> ''",
     # The outbox. Doubt is sent_at on an open create; only a look-up that settles it, or a refusal of that very create, clears it.
     """CREATE TABLE intent (
        seq INTEGER PRIMARY KEY, key TEXT NOT NULL, op TEXT NOT NULL, target TEXT NOT NULL, project TEXT NOT NULL, stage INTEGER NOT NULL,

@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.asana.batch import Action, Api, Json, get, whole
 from connectors.asana.errors import StaleSync
-from connectors.base import Changed, ConnectorError, Gone, Progress, Rejected
+from connectors.base import Changed, ConnectorError, Gone, Locate, Progress, Rejected
 from connectors.http import Effect
 from engine.model import ProjectStatus
 
@@ -45,8 +45,11 @@ async def _one(api: Api, gid: str, head: Json | ConnectorError, page: Json | Con
     return Progress(gid, sum(bool(task.get("completed")) for task in tasks), len(tasks), status, bool(project.get("completed")), due)
 
 
-async def changes(api: Api, workspace: str, cursor: str | None) -> Changed:
-    """Projects touched since `cursor`. Where Asana's memory or plan does not reach, every project may have changed."""
+async def changes(api: Api, workspace: str, cursor: str | None, locate: Locate) -> Changed:
+    """Projects touched since `cursor`. Asana is asked only about what `locate` does not know.
+
+    Where Asana's memory or plan does not reach, every project may have changed.
+    """
     events: list[Json] = []
     while True:
         try:
@@ -59,11 +62,11 @@ async def changes(api: Api, workspace: str, cursor: str | None) -> Changed:
         cursor = str(page.get("sync") or cursor or "")
         if not page.get("has_more"):
             break
-    projects, lost = await _homes(api, events)
+    projects, lost = await _homes(api, events, locate)
     return Changed(projects, cursor, complete=not lost)
 
 
-async def _homes(api: Api, events: Sequence[Json]) -> tuple[frozenset[str], bool]:
+async def _homes(api: Api, events: Sequence[Json], locate: Locate) -> tuple[frozenset[str], bool]:
     """The projects that events belong to, and whether one of them could not be told."""
     projects: set[str] = set()
     open_, seen, lost = set[Thing](), set[Thing](), False
@@ -77,6 +80,9 @@ async def _homes(api: Api, events: Sequence[Json]) -> tuple[frozenset[str], bool
             break
         seen |= open_
         open_ = set()
+        known = locate([gid for _, gid in asked])
+        projects.update(known.values())
+        asked = [(kind, gid) for kind, gid in asked if gid not in known]
         replies = await api.run([get(f"{_PATH[kind]}/{gid}", _ask(kind)) for kind, gid in asked])
         for (kind, _), reply in zip(asked, replies, strict=True):
             if isinstance(reply, Rejected):

@@ -19,7 +19,7 @@ from connectors.asana.shapes import FIELDS, PATHS, Shapes, same
 from connectors.asana.text import document
 from connectors.asana.writer import Outcome, Writer
 from connectors.asana.writes import Drafts, provisional
-from connectors.base import Changed, Create, Gone, Progress, Remote, Report, Runtime, Traits, Write
+from connectors.base import Changed, Create, Gone, Locate, Progress, Remote, Report, Runtime, Traits, Write, nowhere
 from connectors.http import Http, Limiter
 from engine.model import ItemKind
 
@@ -132,8 +132,8 @@ class AsanaTarget:
                 whole(reply)
         return list(orphans)
 
-    async def changes(self, cursor: str | None) -> Changed:
-        return await changes(self._api, self._connection.workspace, cursor)
+    async def changes(self, cursor: str | None, *, locate: Locate = nowhere) -> Changed:
+        return await changes(self._api, self._connection.workspace, cursor, locate)
 
     async def progress(self, projects: Sequence[str]) -> Sequence[Progress]:
         return await progress(self._api, projects)

@@ -15,6 +15,7 @@ from connectors.base import (
     ConnectorError,
     Create,
     Gone,
+    Locate,
     Progress,
     Publish,
     RateLimited,
@@ -25,6 +26,7 @@ from connectors.base import (
     Transient,
     Update,
     Write,
+    nowhere,
 )
 from engine.model import ItemKind
 from tests.conformance.target import Trouble
@@ -258,7 +260,7 @@ class MemoryTarget:
             thing.archived = True
         return [thing.id for thing in orphans]
 
-    async def changes(self, cursor: str | None) -> Changed:
+    async def changes(self, cursor: str | None, *, locate: Locate = nowhere) -> Changed:
         epoch, _, index = (cursor or "-1:0").partition(":")
         now = f"{self.tool.epoch}:{len(self.tool.events)}"
         if int(epoch) != self.tool.epoch:

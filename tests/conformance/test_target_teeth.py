@@ -16,6 +16,7 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
+    Locate,
     Progress,
     Publish,
     Rejected,
@@ -24,6 +25,7 @@ from connectors.base import (
     Transient,
     Update,
     Write,
+    nowhere,
 )
 from engine.model import ItemKind
 from tests.conformance.memory_tool import SECRET, MemoryTarget, MemoryTool, Outcome, Thing
@@ -242,13 +244,13 @@ class PublishingIsDoubt(MemoryTarget):
 
 
 class KnowsAll(MemoryTarget):
-    async def changes(self, cursor: str | None) -> Changed:
+    async def changes(self, cursor: str | None, *, locate: Locate = nowhere) -> Changed:
         changed = await super().changes(cursor)
         return Changed(changed.projects, changed.cursor, complete=True)
 
 
 class Blind(MemoryTarget):
-    async def changes(self, cursor: str | None) -> Changed:
+    async def changes(self, cursor: str | None, *, locate: Locate = nowhere) -> Changed:
         changed = await super().changes(cursor)
         return Changed(frozenset(), changed.cursor, changed.complete)
 

@@ -516,6 +516,19 @@ async def test_a_deleted_task_leaves_no_quiet_gap_in_the_story() -> None:
     assert inside in changed.projects or not changed.complete
 
 
+async def test_objects_we_know_the_project_of_are_not_asked_about() -> None:
+    tool = AsanaTool()
+    async with tool.target() as target:
+        inside = await begin(target)
+        (made,) = await make(target, task("a", inside))
+        cursor = (await target.changes(None)).cursor
+        tool.delete("task", made.id)
+        before = target.calls
+        changed = await target.changes(cursor, locate=lambda ids: {gid: inside for gid in ids if gid == made.id})
+    assert (changed.projects, changed.complete) == (frozenset({inside}), True)
+    assert target.calls == before + 1
+
+
 # The public description
 
 
