@@ -16,6 +16,7 @@ from jinja2 import Template as Compiled
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.parser import Parser
+from pydantic import BaseModel
 
 from engine.filters import FILTERS, MAX_TEXT, ExpressionError, converter, path_of, shown
 from engine.grammar import Checker
@@ -131,7 +132,7 @@ class Condition:
     def evaluate(self, values: Mapping[str, Any]) -> Verdict:
         """Whether it holds, which part decided, and the values it looked at. ExpressionError like `passes`."""
         passed, reason = _tell(self._part, values)
-        return Verdict(bool(passed), reason, {path: path_of(values, path) for path in self.paths})
+        return Verdict(bool(passed), reason, {path: _noted(path_of(values, path)) for path in self.paths})
 
 
 def _value(code: Compiled, values: Mapping[str, Any]) -> Any:
@@ -180,7 +181,14 @@ def _tell_leaf(part: _Part, code: Compiled, values: Mapping[str, Any]) -> _Told:
 def _seen(path: str, value: object) -> str:
     if value is None or value == "":
         return f"{path} is empty"
-    return f"{path} has {len(value)}" if isinstance(value, tuple) else f"{path} = {shown(value)}"
+    return f"{path} has {len(value)}" if isinstance(value, tuple) else f"{path} = {shown(_noted(value))}"
+
+
+def _noted(value: object) -> object:
+    """A value as it is told and kept: of a record its name, of a list of records how many."""
+    if isinstance(value, tuple):
+        return len(value)
+    return getattr(value, "name", "") or getattr(value, "id", "") if isinstance(value, BaseModel) else value
 
 
 def _part(tree: nodes.Node, environment: Sandbox) -> _Part:

@@ -58,7 +58,7 @@ def field_of(value: Any, name: str) -> Any:
     """A field of a record, read as data only. A field of something empty is empty; anything else has no fields."""
     if value is None:
         return None
-    if (fields := _fields_of(type(value))) is not None:
+    if (fields := _fields_of(value.__class__)) is not None:
         if name not in fields:
             raise ExpressionError(f"there is no field {name}")
         found = getattr(value, name)

@@ -50,11 +50,11 @@ def evaluate(compiled: CompiledRule, change: Change, event: str) -> Decision:
     values = context(change, event)
     title = getattr(values[change.record.kind], "name", "")
     try:
-        if condition.passes(values):
-            return Decision(change.source, event, name, "acts", compiled.rule.when, title=title)
         verdict = condition.evaluate(values)
     except ExpressionError as error:
         return Decision(change.source, event, name, "failed", str(error), title=title)
+    if verdict.passed:
+        return Decision(change.source, event, name, "acts", compiled.rule.when, title=title)
     return Decision(change.source, event, name, "passed", verdict.reason, verdict.seen, title)
 
 
