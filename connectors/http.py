@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_base
 
 from connectors.base import Ambiguous, AuthError, ConnectorError, RateLimited, Rejected, Runtime, Transient
+
+_log = logging.getLogger("handoff.http")
 
 
 class Effect(Enum):
@@ -215,9 +218,16 @@ class Http:
             stop=stop_after_attempt(self._tries),
             wait=_WaitAsTold(self._runtime, first=0.5, most=20.0),
             sleep=self._runtime.sleep,
+            before_sleep=lambda attempt: self._tell(call, attempt),
             reraise=True,
         )
         return await retry(self._once, call)
+
+    def _tell(self, call: _Call, attempt: RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        about = {"system": self.system, "method": call.method, "path": httpx.URL(call.path).path, "error": type(error).__name__}
+        wait = round(attempt.next_action.sleep, 2) if attempt.next_action else 0.0
+        _log.info("trying again", extra={**about, "attempt": attempt.attempt_number, "wait_seconds": wait})
 
     def _may_repeat(self, error: BaseException, effect: Effect) -> bool:
         if isinstance(error, RateLimited):

@@ -27,9 +27,11 @@ from connectors.base import (
     Write,
 )
 from engine.merge import Merged, merge
+from flows import logs
 from flows.commits import Commits
 from state import Intent, Link, Note, Outbox, Outcome, Store
 
+_log = logs.get("apply")
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 _WORKERS = 12
 
@@ -351,6 +353,7 @@ class _Project:
                     counts[f"created {self._links[intent.key].item.kind}"] += 1
             elif outcome.verdict == "parked":
                 counts["parked"] += 1
+                _log.warning("parked", extra={"key": intent.key, "op": intent.op, "target": intent.target})
             if outcome.error:
                 self._d.applied.errors.append(f"{intent.key}: {outcome.error}")
 

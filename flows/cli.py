@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from flows import logs
 from flows.command import care, look, setup, sync
 from flows.command.demo import demo
 from flows.command.serve import serve
@@ -15,6 +18,18 @@ app = typer.Typer(
     help="Sync between CRMs and project tools: a won deal becomes a staffed, dated project, exactly once.",
     epilog="Exit codes: 0 done · 1 something waits · 2 configuration · 3 above the limits · 4 credentials · 5 try later · 6 state · 130 stopped",
 )
+
+
+@app.callback()
+def common(
+    log: Annotated[str, typer.Option(envvar="HANDOFF_LOG", help=f"Log to standard error as JSON lines: {', '.join(logs.LEVELS)}.")] = "",
+) -> None:
+    """Sync between CRMs and project tools."""
+    if log and log not in logs.LEVELS:
+        raise typer.BadParameter(f"one of {', '.join(logs.LEVELS)}", param_hint="--log")
+    if log:
+        logs.configure(log)
+
 
 for verb in (setup.init, sync.check, sync.plan, sync.sync, look.explain, look.status, look.history, care.retry, care.resolve, setup.schema):
     app.command()(verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Literal
 
 from connectors.base import AuthError, ConnectorError, QuotaExhausted, Source, Target, UnsafePlan
 from engine.plan import Plan
+from flows import logs
 from flows.apply import Applied, Drain
 from flows.planning import commit, guard, plan
 from flows.pull import Pulled, backfill, pull
@@ -18,6 +20,7 @@ from flows.session import Session
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 
+_log = logs.get("pipeline")
 Result = Literal["done", "nothing to do", "with errors", "waiting", "refused", "stopped", "failed"]
 
 
@@ -53,12 +56,15 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages."""
     pulled = await pull(session, only=options.only)
+    _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     if options.since is not None:
         await backfill(session, options.since, pulled, only=options.only)
     for rule in session.configuration.rules.rules:
         if rule.backfill is not None and rule.enabled and session.store.meta(f"backfilled:{rule.name}") is None:
             await backfill(session, rule.backfill, pulled, rules=frozenset({rule.name}))
-    return pulled, plan(session, pulled)
+    planned = plan(session, pulled)
+    _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
+    return pulled, planned
 
 
 def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
@@ -84,6 +90,7 @@ async def apply(session: Session, options: Options) -> Applied:
             progress=lambda _project, count: session.progress("applying", count, None),
         )
         applied = await drain()
+        _log.info("applied", extra={"target": target.system, "counts": dict(applied.counts)})
         total.counts.update(applied.counts)
         total.errors += applied.errors
         total.stopped_by = total.stopped_by or applied.stopped_by
@@ -101,7 +108,7 @@ async def report_back(session: Session) -> Counter[str]:
 async def run_sync(session: Session, options: Options) -> Summary:
     """One whole run. Errors a user can do something about end in the summary; what was committed stays for the next run."""
     summary = Summary(session.run)
-    session.store.start_run(session.run, "sync", session.runtime.clock())
+    begin(session)
     try:
         await _stages(session, options, summary)
     except UnsafePlan as error:
@@ -111,6 +118,13 @@ async def run_sync(session: Session, options: Options) -> Summary:
     finally:
         finish(session, summary)
     return summary
+
+
+def begin(session: Session) -> None:
+    """Open the run in the store and in the logs."""
+    logs.run_id.set(session.run)
+    session.store.start_run(session.run, "sync", session.runtime.clock())
+    _log.info("run started", extra={"sources": list(session.sources), "targets": list(session.targets)})
 
 
 async def _stages(session: Session, options: Options, summary: Summary) -> None:
@@ -152,6 +166,8 @@ def finish(session: Session, summary: Summary) -> None:
     summary.calls = {name: system.calls for name, system in _systems(session)}
     counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
     counts |= {f"calls {name}": count for name, count in summary.calls.items()}
+    error = type(summary.error).__name__ if summary.error else ""
+    _log.log(logging.ERROR if error else logging.INFO, "run ended", extra={"result": summary.result, "error": error, "counts": counts})
     session.store.end_run(
         session.run, summary.result, counts, session.runtime.clock(), digest=summary.plan.digest, error=str(summary.error or "")
     )

@@ -25,7 +25,7 @@ from prefect.tasks import Task
 from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
 from engine.plan import Plan, over_limits
 from flows.configuration import load
-from flows.pipeline import Options, Summary, absorb, accept, apply, finish, gather, new_run_id, report_back, settle
+from flows.pipeline import Options, Summary, absorb, accept, apply, begin, finish, gather, new_run_id, report_back, settle
 from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
@@ -145,7 +145,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     async with _session(where) as session:
         work = Work(session, options)
         summary = work.summary
-        session.store.start_run(session.run, "sync", session.runtime.clock())
+        begin(session)
         try:
             await _stages(work)
         except UnsafePlan as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from connectors.base import AuthError, ConnectorError, Gone, Progress, QuotaExhausted, Rejected, Source, Target
 from engine.model import CrmKind, Value, WriteBack
