@@ -13,7 +13,6 @@ from flows import logs
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    logs.configure("info")
     yield capsys
     ours = logging.getLogger("handoff")
     ours.handlers.clear()
@@ -26,6 +25,7 @@ def read(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_is_one_json_object_with_the_run_and_what_was_passed(lines: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
     token = logs.run_id.set("20260101-000000-abcd")
     logs.get("pipeline").info("run ended", extra={"result": "done", "counts": {"created": 3}, "name_of": "苏州"})
     logs.run_id.reset(token)
@@ -37,12 +37,14 @@ def test_a_line_is_one_json_object_with_the_run_and_what_was_passed(lines: pytes
 
 
 def test_what_is_below_the_level_is_not_said(lines: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
     logs.get("http").debug("quiet")
     logs.get("http").warning("loud")
     assert [line["event"] for line in read(lines)] == ["loud"]
 
 
 def test_an_exception_is_told_by_its_type_alone(lines: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
     try:
         raise ValueError("a secret")
     except ValueError:
