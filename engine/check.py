@@ -104,6 +104,8 @@ class _Check:
         if self.rules:
             self._settings(self.rules)
             self._rules(self.rules)
+        else:
+            self._conditions()
         for name, mapping in self.mappings.items():
             check_mapping(mapping, self.findings[f"mappings/{name}"], self.scopes["people"])
         self._systems()
@@ -140,6 +142,17 @@ class _Check:
             self._each_kind(rule, (*path, "when"), lambda scope, rule=rule: compile_condition(rule.when, scope))  # type: ignore[misc]
             for position, action in enumerate(rule.do):
                 self._action(rule, action, (*path, "do", position))
+
+    def _conditions(self) -> None:
+        """Where rules.yaml cannot be built, what can be read of its conditions is checked all the same."""
+        findings = self.findings["rules"]
+        data = findings.document.data
+        rules = data.get("rules") if isinstance(data, dict) else None
+        for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+            if isinstance(rule, dict) and isinstance(rule.get("when"), str):
+                event = str((rule.get("on") or ["deal"])[0]) if isinstance(rule.get("on"), list) else "deal"
+                scope = self.scopes.get(event.partition(".")[0], self.scopes["deal"])
+                findings.compiled(("rules", number, "when"), lambda text=rule["when"], scope=scope: compile_condition(text, scope))  # type: ignore[misc]
 
     def _events(self, rule: Rule, path: Path) -> None:
         read = {kind for mapping in self._sources().values() for kind in mapping.read}

@@ -303,3 +303,22 @@ def test_a_thousand_tasks_are_checked_in_reasonable_time() -> None:
     configuration = good(blueprint=text)
     assert time.perf_counter() - started < 10
     assert len(configuration.blueprints["onboarding"].sections[0].tasks) == 1001
+
+
+def test_a_broken_rule_does_not_hide_what_is_wrong_in_other_conditions() -> None:
+    text = """
+version: 1
+sources: [salesforce]
+rules:
+  - name: broken
+    on: [deal.won]
+    doo: []
+  - name: misspelt
+    on: [deal.won]
+    when: deal.stauts == "won"
+    do: [{ create: customer-onboarding, target: asana }]
+"""
+    _, problems = check(parse(text, "rules.yaml"), {}, {})
+    told = [(problem.line, problem.message) for problem in problems if problem.file == "rules.yaml"]
+    assert any(line == 7 and "doo" in message for line, message in told)
+    assert any(line == 10 and "stauts" in message for line, message in told)
