@@ -57,8 +57,8 @@ def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = 
 
 def at(configuration: Configuration, system: str, problem: Problem) -> Problem:
     """A connector's problem with its place in the system's mapping file."""
-    document = configuration.documents[f"mappings/{system}"]
-    if problem.line or not problem.path:
+    document = configuration.documents.get(f"mappings/{system}")
+    if document is None or problem.line or not problem.path:
         return problem
     line, column = document.place(problem.path)
     return replace(problem, file=document.file, line=line, column=column)

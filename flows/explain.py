@@ -172,4 +172,5 @@ def _says(compiled: CompiledRule, change: Change) -> RuleSays:
     except ExpressionError as error:
         return RuleSays(rule.name, compiled.place, on, "error", str(error), "")
     values = "\n".join(f"{path} = {plain(str(seen))[:80]}" for path, seen in verdict.seen.items())
-    return RuleSays(rule.name, compiled.place, on, "holds" if verdict.passed else "fails", verdict.reason, values)
+    reason = verdict.reason if verdict.seen or not verdict.passed else "it has no condition"
+    return RuleSays(rule.name, compiled.place, on, "holds" if verdict.passed else "fails", reason, values)

@@ -33,6 +33,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+logging.getLogger(_OURS).addHandler(logging.NullHandler())  # without it, Python prints errors nobody asked to see
+
+
 def configure(level: str) -> None:
     """Send our logs of `level` and above to standard error. Other libraries' logs are left alone."""
     handler = logging.StreamHandler(sys.stderr)

@@ -88,12 +88,14 @@ def _style(what: str) -> str:
 def _consists(actions: Iterable[Action]) -> str:
     kinds = Counter(action.item.kind for action in actions if action.op != "publish" and action.item.kind != "project")
     changed = sorted({name for action in actions for name in action.changed})
-    told = [f"{count} {kind if count == 1 else _plural(kind)}" for kind, count in kinds.items()]
+    told = [counted(count, kind) for kind, count in kinds.items()]
     return ", ".join(told + changed)
 
 
-def _plural(kind: str) -> str:
-    return {"dependency": "dependencies", "status": "statuses"}.get(kind, f"{kind}s")
+def counted(count: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    many = {"dependency": "dependencies", "status": "statuses"}.get(noun, f"{noun}s")
+    return f"{count:,} {noun if count == 1 else many}"
 
 
 def _passed(decisions: Sequence[Decision]) -> Table:
@@ -125,11 +127,11 @@ def _notes(notes: Sequence[tuple[str, str]]) -> Table:
 def summary(result: Summary) -> RenderableType:
     """What a run came to, in a few lines."""
     lines = [Text.assemble(("Run ", "bold"), result.run, ": ", (result.result, f"bold {_RESULT_STYLE[result.result]}"))]
-    lines += [Text(f"  baseline: {count} {kind}s recorded, nothing created for them") for kind, count in result.baselined.items()]
+    lines += [Text(f"  {line}") for line in baseline(result)]
     told = [f"{result.counts[name]} {name}" for name in _TOLD if result.counts[name]]
     if told:
         lines.append(Text("  " + ", ".join(told)))
-    kinds = [f"{count} {name.split(' ', 1)[1]}" for name, count in sorted(result.counts.items()) if name.startswith("created ")]
+    kinds = [counted(count, name.split(" ", 1)[1]) for name, count in sorted(result.counts.items()) if name.startswith("created ")]
     if kinds:
         lines.append(Text(f"  made: {', '.join(kinds)}"))
     if result.calls:
@@ -140,6 +142,10 @@ def summary(result: Summary) -> RenderableType:
     if result.error is not None:
         lines.append(Text(f"  {result.error}", style="red"))
     return Group(*lines)
+
+
+def baseline(result: Summary) -> list[str]:
+    return [f"baseline: {counted(count, kind)} recorded, nothing created for them" for kind, count in result.baselined.items()]
 
 
 _TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")

@@ -47,6 +47,8 @@ Folder = Annotated[
 StateFile = Annotated[Path | None, typer.Option("--state", help="State file. Default: state/data/handoff.db, or $HANDOFF_STATE.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 
+GRACE = 8.0  # seconds; supervisors send SIGKILL after ten or more
+
 errors = Console(stderr=True, highlight=False)
 
 
@@ -141,7 +143,7 @@ def open_store(where: Settings, *, read_only: bool = False) -> Store:
 
 @asynccontextmanager
 async def session(where: Settings, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
-    """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight; the second ends it at once."""
+    """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight, for a while; the second ends it at once."""
     world = runtime or Runtime()
     ready = loaded(where)
     halt = Stop()
@@ -158,8 +160,8 @@ def _signals(halt: Stop) -> Iterator[None]:
     loop, main = asyncio.get_running_loop(), asyncio.current_task()
 
     def ask() -> None:
-        if halt.asked and main is not None:
-            main.cancel()
+        assert main is not None  # noqa: S101 - a run is a task
+        loop.call_later(0 if halt.asked else GRACE, main.cancel)
         halt.asked = True
         errors.print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
 

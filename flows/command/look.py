@@ -79,14 +79,14 @@ def status(folder: Folder = None, state: StateFile = None, as_json: Json = False
 
 def _status(found: Standing) -> Group:
     counts = found.counts
-    known = ", ".join(f"{count} {kind}s" for kind, count in found.known.items())
+    known = ", ".join(show.counted(count, kind) for kind, count in found.known.items())
     doubt = f" ({counts['in_doubt']} with a lost answer)" if counts["in_doubt"] else ""
     going = "; the next sync goes on with them" if counts["open"] else ""
     return Group(
         Text.assemble(("Known: ", "bold"), known or "nothing yet"),
-        Text.assemble(("Made: ", "bold"), f"{counts['projects']} projects, {counts['published']} of them visible to people"),
+        Text.assemble(("Made: ", "bold"), f"{show.counted(counts['projects'], 'project')}, {counts['published']} visible to people"),
         Text.assemble(("Last run: ", "bold"), found.last_run or "none"),
-        Text.assemble(("Open: ", "bold"), f"{counts['open']} actions{doubt}{going}"),
+        Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         Text(),
         show.rows(
             "Waiting for a person (`handoff resolve NUMBER retry|dismiss|adopt`)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,9 +12,25 @@ from rich.console import Group
 from rich.text import Text
 
 from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target
+from engine.model import Problem
 from engine.plan import over_limits
 from flows import show
-from flows.command.common import Bars, Exit, Folder, Json, Screen, StateFile, advice, exit_of, loaded, open_store, run, session, where
+from flows.command.common import (
+    Bars,
+    Exit,
+    Folder,
+    Json,
+    Screen,
+    StateFile,
+    advice,
+    errors,
+    exit_of,
+    loaded,
+    open_store,
+    run,
+    session,
+    where,
+)
 from flows.configuration import Loaded, at
 from flows.pipeline import Options, Summary, gather, run_sync
 from flows.session import connect
@@ -67,6 +85,8 @@ async def _reports(ready: Loaded) -> dict[str, Report]:
                 problems += [at(ready.configuration, name, problem) for problem in error.problems]
             except ConnectorError as error:
                 others.append(error)
+    for other in others if problems else others[1:]:
+        errors.print(Text(str(other), style="red"))
     if problems:
         raise ConfigError(problems)
     if others:
@@ -79,9 +99,7 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
     with advice():
         there = where(folder, state)
         summary, reasons = run(_plan(there, Options(since=backfill.date() if backfill else None, only=tuple(only or ())), quiet=as_json))
-        parts: list[Any] = [
-            Text(f"Baseline: {count} {kind}s recorded, nothing created for them") for kind, count in summary.baselined.items()
-        ]
+        parts: list[Any] = [Text(line) for line in show.baseline(summary)]
         parts.append(show.plan(summary.plan))
         if reasons:
             parts.append(Text(f"Above its limits, a sync would refuse it: {'; '.join(reasons)}", style="yellow"))
@@ -97,7 +115,9 @@ async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summ
             pulled, planned = await gather(ready, _named(options, ready.sources))
             rules = ready.configuration.rules
             reasons = over_limits(planned, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
-            return Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts), reasons
+            summary = Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts)
+            _tell_missing(options, summary)
+            return summary, reasons
 
 
 def sync(
@@ -138,6 +158,7 @@ async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
             summary = await run_sync(ready, _named(options, ready.sources))
             if isinstance(summary.error, ConfigError):
                 raise summary.error
+            _tell_missing(options, summary)
             return summary
 
 
@@ -162,10 +183,20 @@ def _exit(summary: Summary) -> Exit:
     return Exit.ATTENTION if summary.result in ("with errors", "waiting") else Exit.OK
 
 
-def _named(options: Options, sources: Any) -> Options:
-    """`--only 006…` means that deal of the only source, `salesforce:customer:001…` says it all."""
+def _named(options: Options, sources: Mapping[str, Source]) -> Options:
+    """`--only 006…` means that deal of the first source, `salesforce:customer:001…` says it all. Raises ConfigError for what no source has."""
     if not options.only:
         return options
     first = next(iter(sources))
     only = tuple(name if name.count(":") >= 2 else f"{first}:deal:{name}" for name in options.only)
-    return Options(options.force, options.approve, options.since, only, options.patience)
+    known = [f"{name}:{kind}" for name, source in sources.items() for kind in source.kinds]
+    wrong = [name for name in only if ":".join(name.split(":", 2)[:2]) not in known]
+    if wrong:
+        hint = f"they begin with {', '.join(known)}"
+        raise ConfigError([Problem(f"--only {name}: no source has such records", hint=hint) for name in wrong])
+    return replace(options, only=only)
+
+
+def _tell_missing(options: Options, summary: Summary) -> None:
+    if options.only and not summary.counts["read"] and summary.error is None:
+        errors.print(Text("the CRM has no such record, or the integration's user may not see it", style="yellow"))
