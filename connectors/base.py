@@ -212,10 +212,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Show a finished project to people: its final name, owner, dates, sharing. Safe to repeat."""
+    """Show a finished project to people: its final name, owner, dates, sharing. Safe to repeat.
+
+    `again`: an earlier attempt may have shown it already; what people changed since then is theirs and stays.
+    """
 
     id: str
     item: Item
+    again: bool = False
 
 
 Write = Create | Update | Publish

@@ -167,7 +167,7 @@ class _Project:
             case "publish":
                 return self._is_complete()
             case "update":
-                return bool(link.remote_id)
+                return bool(link.remote_id and self._links[self._project].published_at)
         item = link.item
         if item.kind in ("comment", "status") and not self._links[self._project].published_at:
             return False
@@ -199,7 +199,7 @@ class _Project:
         results: dict[int, Remote | ConnectorError | None] = dict(zip((intent.seq for intent in sending), answers, strict=True))
         outcomes = [self._outcome(intent, results.get(intent.seq), merges.get(intent.seq), writes.get(intent.seq)) for intent in batch]
         await self._settle(outcomes, merges)
-        stop = next((answer for answer in answers if isinstance(answer, AuthError | QuotaExhausted)), None)
+        stop = next((answer for answer in (*answers, *merges.values()) if isinstance(answer, AuthError | QuotaExhausted)), None)
         if stop is not None:
             self._d.applied.stopped_by = stop
 
@@ -236,7 +236,7 @@ class _Project:
             case "create":
                 return self._create(link, f"{self._d._runtime.random.getrandbits(64):016x}")
             case "publish":
-                return Publish(link.remote_id, link.item)
+                return Publish(link.remote_id, link.item, again=intent.sent_at is not None)
         merged = merges[intent.seq]
         return Update(link.remote_id, link.item.kind, merged.write) if isinstance(merged, Merged) and merged.write else None
 
@@ -272,7 +272,8 @@ class _Project:
     def _found(self, intent: Intent, answer: Remote | Conflict | None) -> Outcome:
         if isinstance(answer, Remote):
             self._d.applied.counts["adopted"] += 1
-            return Outcome(intent, "done", answer.id, answer.url, base=self._links[intent.key].item.fields)
+            link = self._links[intent.key]
+            return Outcome(intent, "done", answer.id, answer.url, base=link.base or link.item.fields)
         if isinstance(answer, Conflict):
             return Outcome(intent, "parked", error=f"{answer} ({', '.join(answer.theirs)})")
         now, traits = self._d._now(), self._target.traits

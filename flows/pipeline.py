@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections import Counter
@@ -115,6 +116,9 @@ async def run_sync(session: Session, options: Options) -> Summary:
         summary.result, summary.error = "refused", error
     except ConnectorError as error:
         summary.result, summary.error = "failed", error
+    except BaseException as end:
+        summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
+        raise
     finally:
         finish(session, summary)
     return summary
@@ -153,10 +157,10 @@ def settle(session: Session, summary: Summary) -> None:
         summary.result = "failed"
     elif session.stop.asked:
         summary.result = "stopped"
-    elif left["open"]:
-        summary.result = "waiting"
     elif summary.counts["parked"] or summary.counts["write-back refused"] or summary.plan.count("failed"):
         summary.result = "with errors"
+    elif left["open"] or summary.counts["write-back later"]:
+        summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"
 

@@ -117,6 +117,12 @@ class Outbox:
 
     def _update(self, action: Action, run: str, now: datetime) -> None:
         key = action.item.key
+        # a create in doubt may turn out to have been carried out: with what was wanted then
+        self._db.execute(
+            "UPDATE link SET base = want WHERE key = ? AND base = '{}'"
+            " AND EXISTS (SELECT 1 FROM intent WHERE intent.key = link.key AND op = 'create' AND state = 'open' AND sent_at IS NOT NULL)",
+            (key,),
+        )
         self._db.execute("UPDATE link SET want = ? WHERE key = ?", (dump(action.item.fields), key))
         unsent = self._db.execute(
             "SELECT 1 FROM intent WHERE key = ? AND op = 'create' AND state = 'open' AND sent_at IS NULL", (key,)
@@ -129,7 +135,7 @@ class Outbox:
         if waiting is None:
             self._intend(action, UPDATE_STAGE, run, now)
             return
-        changed, keep = {**load(waiting[1]), **action.changed}, {**load(waiting[2]), **action.keep}
+        changed, keep = _joined(load(waiting[1]), action.changed), {**load(waiting[2]), **action.keep}
         self._db.execute(
             "UPDATE intent SET changed = ?, keep = ?, why = ? WHERE seq = ?", (dump(changed), dump(keep), action.why, waiting[0])
         )
@@ -186,9 +192,7 @@ class Outbox:
                 self._db.execute(statement, (outcome.remote_id, outcome.url, dump(outcome.base), at, intent.key))
             case "update":
                 known = self.links([intent.key])[intent.key].base
-                custom = {**known.get("custom", {}), **outcome.base.get("custom", {})}
-                base = {**known, **outcome.base, **({"custom": custom} if custom else {})}
-                self._db.execute("UPDATE link SET base = ? WHERE key = ?", (dump(base), intent.key))
+                self._db.execute("UPDATE link SET base = ? WHERE key = ?", (dump(_joined(known, outcome.base)), intent.key))
             case "publish":
                 statement = "UPDATE link SET published_at = ?, base = ?, url = coalesce(nullif(?, ''), url) WHERE key = ?"
                 self._db.execute(statement, (at, dump(outcome.base), outcome.url, intent.key))
@@ -201,21 +205,27 @@ class Outbox:
         )
 
     def _again(self, outcome: Outcome, now: datetime) -> None:
-        """Not done for certain. The nonce is kept as a possible orphan when a create under it had been in doubt before."""
-        if outcome.intent.op == "create" and outcome.intent.sent_at is not None and outcome.intent.nonce:
+        """Not done for certain, or safe to repeat: then `sent_at` stays as a sign that it may have been done.
+
+        The nonce of a project's create that had been in doubt is kept: what still turns up under it is an orphan.
+        """
+        is_project = outcome.intent.op == "create" and outcome.intent.key == outcome.intent.project
+        if is_project and outcome.intent.sent_at is not None and outcome.intent.nonce:
             self._db.execute(
                 "INSERT OR IGNORE INTO orphan VALUES (?, ?, ?, ?)",
                 (outcome.intent.nonce, outcome.intent.target, outcome.intent.key, stamp(now)),
             )
         self._db.execute(
-            "UPDATE intent SET sent_at = NULL, nonce = '', attempts = attempts + ?, due_at = ?, error = ? WHERE seq = ?",
+            "UPDATE intent SET sent_at = CASE op WHEN 'create' THEN NULL ELSE sent_at END, nonce = '', attempts = attempts + ?, due_at = ?,"
+            " error = ? WHERE seq = ?",
             (int(outcome.counts), stamp(_due(outcome)), outcome.error[:1000], outcome.intent.seq),
         )
 
     def _parked(self, outcome: Outcome, now: datetime) -> None:
+        before = outcome.intent.sent_at  # the refusal is of this attempt; an earlier one in doubt stays so, to be looked up on a retry
         self._db.execute(
-            "UPDATE intent SET state = 'parked', sent_at = NULL, done_at = ?, error = ? WHERE seq = ?",
-            (stamp(now), outcome.error[:1000], outcome.intent.seq),
+            "UPDATE intent SET state = 'parked', sent_at = ?, done_at = ?, error = ? WHERE seq = ?",
+            (stamp(before) if before else None, stamp(now), outcome.error[:1000], outcome.intent.seq),
         )
 
     # a person's word on parked work
@@ -347,6 +357,12 @@ def _stage(item: Item) -> int:
     if item.kind == "task" and item.parent != item.project:
         return SUBTASK_STAGE
     return STAGES[item.kind]
+
+
+def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, the later one's values where they meet; custom fields one by one."""
+    custom = {**before.get("custom", {}), **after.get("custom", {})}
+    return {**before, **after, **({"custom": custom} if custom else {})}
 
 
 def _due(outcome: Outcome) -> datetime:

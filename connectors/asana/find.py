@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from connectors.asana.batch import Api, Json
 from connectors.asana.shapes import Shapes
 from connectors.asana.text import document, line, normal
-from connectors.asana.writes import provisional, title_of
+from connectors.asana.writes import is_provisional, provisional, title_of
 from connectors.base import Conflict, Create, Remote
 from engine.model import ItemKind
 
@@ -73,7 +73,7 @@ class Finder:
         """The published project wins; else the one of this very attempt; what abandoned attempts left behind is the sweeper's."""
         name = provisional(create.nonce)
         ours = [row for row in rows if row["name"] == name or self._shapes.key("project", row) == create.item.key]
-        published = [row for row in ours if not _is_provisional(row)]
+        published = [row for row in ours if not is_provisional(row)]
         return published or [row for row in ours if row["name"] == name] or ours
 
 
@@ -83,10 +83,6 @@ def _place(create: Create) -> str:
         inside = create.parent and create.parent != create.project
         return f"/tasks/{create.parent}/subtasks" if inside else f"/projects/{create.project}/tasks"
     return {"project": "", "section": create.project, "status": create.project or create.parent}.get(create.item.kind, create.parent)
-
-
-def _is_provisional(row: Json) -> bool:
-    return str(row["name"]).startswith(provisional("")) and row.get("privacy_setting") == "private"
 
 
 def _settle(kind: ItemKind, create: Create, rows: Sequence[Json]) -> Found:

@@ -10,8 +10,8 @@ from connectors.asana.batch import Action, Api, Json, get, post
 from connectors.asana.fields import Fields
 from connectors.asana.people import People
 from connectors.asana.sections import Sections
-from connectors.asana.shapes import PATHS, Shapes
-from connectors.asana.writes import PEOPLE, Drafts, Held, custom, emails, is_subtask, named, needs_held, without_people
+from connectors.asana.shapes import BORN, PATHS, Shapes
+from connectors.asana.writes import PEOPLE, Drafts, Held, custom, emails, is_provisional, is_subtask, named, needs_held, without_people
 from connectors.base import AuthError, ConnectorError, Create, Publish, Rejected, Remote, Update, Write
 from connectors.http import Effect
 from engine.model import ItemKind
@@ -158,7 +158,8 @@ class Writer:
         connection, people = self._drafts.connection, self._people
         await people.resolve({*emails(publish), *connection.members})
         await self._prepare([publish])
-        reply = (await self._send([self._drafts.published(publish)]))[0]
+        shown = await self._shown(publish.id) if publish.again else None
+        reply = shown or (await self._send([self._drafts.published(publish)]))[0]
         outcome = self._outcome(publish, [reply])
         if isinstance(outcome, ConnectorError):
             return outcome
@@ -179,6 +180,12 @@ class Writer:
 
     async def _is_member(self, project: str, member: str) -> bool:
         return bool(await self._api.every("/memberships", (), parent=project, member=member))
+
+
+    async def _shown(self, project: str) -> Json | None:
+        """The project, if an earlier attempt has published it; its content is people's from then on."""
+        reply = await self._api.one(get(f"/projects/{project}", ("name", "privacy_setting", *BORN)))
+        return None if is_provisional(reply["data"]) else reply
 
 
 def _membership(project: str, member: str) -> Action:

@@ -25,6 +25,11 @@ def provisional(nonce: str) -> str:
     return f"handoff {nonce}"
 
 
+def is_provisional(row: Mapping[str, Any]) -> bool:
+    """Whether a project, read with its name and privacy, is still to be published."""
+    return str(row["name"]).startswith(provisional("")) and row.get("privacy_setting") == "private"
+
+
 def emails(write: Write) -> set[str]:
     """Everybody a write names."""
     fields = write.fields if isinstance(write, Update) else write.item.fields
