@@ -67,7 +67,7 @@ class Blueprint:
         self.spec = spec
         self._directory = directory
         self._calendar = calendar
-        self._zone = zone
+        self.zone = zone
         self._slots = {task.slot for section in spec.sections for task in _flat(section)}
         self._project = self._texts(spec.project, scope)
         self._anchor = self._date(spec.anchor, scope)
@@ -230,7 +230,7 @@ class _Rendering:
 
     def _resolve(self, rule: DateRule, slot: str, values: Mapping[str, Any], *, start: date | None = None) -> date | None:
         found = resolve(
-            rule, lambda base: self._base(base, slot, values, start), event=self._event_on, calendar=self._b._calendar, zone=self._b._zone
+            rule, lambda base: self._base(base, slot, values, start), event=self._event_on, calendar=self._b._calendar, zone=self._b.zone
         )
         if found.note:
             self._notes[f"{slot or 'project'}: {found.note}"] = None

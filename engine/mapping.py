@@ -138,9 +138,10 @@ def _validate(model: type[BaseModel], data: dict[str, Any]) -> Mapped:
         try:
             return Mapped(model.model_validate(data), tuple(issues))
         except ValidationError as error:
-            for fault in reversed(error.errors(include_url=False)):  # from the last row up, so that positions stay true while rows go
+            for fault in error.errors(include_url=False):
                 issues.append(_describe(fault["loc"], fault["input"], fault["msg"]))
                 _remove(data, fault["loc"])
+            _close_ranks(data)
 
 
 def _describe(place: tuple[int | str, ...], value: Any, message: str) -> str:
@@ -170,6 +171,12 @@ def _drop_row(data: dict[str, Any], place: tuple[int | str, ...]) -> None:
         node = node[part]
     last = place[-1]
     if isinstance(node, list) and isinstance(last, int):
-        node[last : last + 1] = []
+        node[last] = None  # its place is kept until all faults are dealt with: they name rows by position
     elif isinstance(node, dict):
         node.pop(last, None)
+
+
+def _close_ranks(data: dict[str, Any]) -> None:
+    for name, value in data.items():
+        if isinstance(value, list):
+            data[name] = [row for row in value if row is not None]

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from engine.blueprint import Blueprint, Rendered
@@ -89,14 +89,12 @@ class Planner:
         texts: Mapping[tuple[str, int, str], Template],
         abilities: Mapping[str, Abilities],
         limits: Limits,
-        zone: tzinfo,
     ) -> None:
         self._rulebook = rulebook
         self._blueprints = blueprints
         self._texts = texts
         self._abilities = abilities
         self._limits = limits
-        self._zone = zone
 
     def plan(self, change: Change, existing: dict[str, Existing], plan: Plan, *, among: Collection[str] | None = None) -> None:
         """Add what `change` calls for to `plan`, by all rules or those `among` the named.
@@ -131,7 +129,7 @@ class Planner:
         if standing is not None:
             where = f" ({standing.url})" if standing.url else ""
             return firing.says("passed", f"its project {standing.key} exists already{where}, made by rule {standing.rule}")
-        rendered = self._render(action.create, action.target, change, firing.decision.event, key, self._day(change.at))
+        rendered = self._render(action.create, action.target, change, firing.decision.event, key)
         most = self._limits.objects_per_project
         if len(rendered.items) > most:
             return firing.says("failed", f"the project would have {len(rendered.items)} objects, limits.objects_per_project allows {most}")
@@ -144,12 +142,10 @@ class Planner:
             firing.plan.notes[key] = rendered.notes
         return firing.says("acts", f"creates {action.create} in {action.target}: {firing.decision.reason}")
 
-    def _render(self, blueprint: str, target: str, change: Change, event: str, key: str, event_on: date) -> Rendered:  # noqa: PLR0917
-        rendered = self._blueprints[blueprint, target].render(context(change, event), key=key, event_on=event_on)
-        return fit(rendered, self._abilities[target], target)
-
-    def _day(self, at: datetime) -> date:
-        return at.astimezone(self._zone).date()
+    def _render(self, name: str, target: str, change: Change, event: str, key: str) -> Rendered:
+        blueprint = self._blueprints[name, target]
+        event_on = change.at.astimezone(blueprint.zone).date()
+        return fit(blueprint.render(context(change, event), key=key, event_on=event_on), self._abilities[target], target)
 
     # comments and statuses
 
@@ -164,6 +160,8 @@ class Planner:
         rule, change = firing.compiled.rule.name, firing.change
         text = self._texts[rule, position, change.record.kind].render(context(change, firing.decision.event)).strip()
         item = _message(action, f"{rule}-{position}-{_short_hash(change.record.version)}", parent, project.key, text)
+        if item.key in project.items:
+            return firing.says("passed", f"this {item.kind} was made already")
         if item.kind not in self._abilities[project.target].kinds:
             return firing.says("passed", f"{project.target} has no way to hold a {item.kind}")
         firing.plan.actions.append(firing.cause(project.target, blueprint).action("create", item))
@@ -177,7 +175,8 @@ class Planner:
             return
         keep = blueprint.spec.keep
         try:
-            rendered = self._render(project.blueprint, project.target, change, project.event, project.key, self._day(project.event_at))
+            # as on the day it was made: what happened since changes neither its event nor its dates
+            rendered = self._render(project.blueprint, project.target, replace(change, at=project.event_at), project.event, project.key)
         except ExpressionError as error:
             plan.decisions.append(Decision(change.source, "", "", "failed", f"{project.key} cannot be kept in step: {error}"))
             return
@@ -220,8 +219,19 @@ def _deep(before: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, An
 
 
 def _newcomers(items: Sequence[Item], known: Mapping[str, Item]) -> list[Item]:
-    """Items a later change added: a task for a new line item, with what hangs on it."""
-    return [item for item in items if item.key not in known]
+    """Items a later change added: a task for a new line item, with what hangs on it, and what now waits for it as well."""
+    waits: dict[str, set[str]] = {}
+    for item in known.values():
+        if item.kind == "dependency":
+            waits.setdefault(item.parent, set()).update(item.depends_on)
+    return [new for item in items if (new := _newcomer(item, known, waits.get(item.parent, set()))) is not None]
+
+
+def _newcomer(item: Item, known: Mapping[str, Item], waits: Collection[str]) -> Item | None:
+    if item.key not in known:
+        return item
+    more = tuple(key for key in item.depends_on if key not in waits)
+    return replace(item, key=f"{item.key}-{_short_hash(' '.join(more))}", depends_on=more) if more else None
 
 
 def _event(change: Change) -> str:

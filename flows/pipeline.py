@@ -60,9 +60,10 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     if options.since is not None:
         await backfill(session, options.since, pulled, only=options.only)
-    for rule in session.configuration.rules.rules:
+    for rule in session.configuration.rules.rules if not options.only else ():
         if rule.backfill is not None and rule.enabled and session.store.meta(f"backfilled:{rule.name}") is None:
             await backfill(session, rule.backfill, pulled, rules=frozenset({rule.name}))
+            pulled.backfilled[rule.name] = rule.backfill
     planned = plan(session, pulled)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned

@@ -17,7 +17,7 @@ def plan(session: Session, pulled: Pulled) -> Plan:
     """What the pulled changes call for. Touches nothing."""
     result = Plan()
     work: list[tuple[Change, frozenset[str] | None]] = [*((change, None) for change in pulled.changes.values()), *pulled.history]
-    existing = _existing(session, (change for change, _ in work))
+    existing = _existing(session, pulled, (change for change, _ in work))
     for done, (change, among) in enumerate(work, 1):
         session.planner.plan(change, existing[change.source], result, among=among)
         if done % 200 == 0 or done == len(work):
@@ -39,19 +39,18 @@ def commit(session: Session, pulled: Pulled, result: Plan) -> None:
     failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
     with store.transaction():
         session.outbox.decide(result.actions, session.run, now)
+        for (system, kind), settled in pulled.settled.items():
+            store.clear_recheck(system, kind, settled)
         for (system, kind), snapshots in pulled.snapshots.items():
             prefix = f"{system}:{kind}:"
             whys = {id_: failed[prefix + id_] for id_ in snapshots if prefix + id_ in failed}
             store.save_snapshots(system, kind, [snapshot for id_, snapshot in snapshots.items() if id_ not in whys], now)
             store.clear_recheck(system, kind, (id_ for id_ in snapshots if id_ not in whys))
             store.save_recheck(system, kind, whys, now)
-        for (system, kind), gone in pulled.gone.items():
-            store.clear_recheck(system, kind, gone)
         for (system, kind), cursor in pulled.cursors.items():
             store.save_cursor(system, kind, cursor, now)
-        for rule in session.configuration.rules.rules:
-            if rule.backfill is not None and any(among and rule.name in among for _, among in pulled.history):
-                store.save_meta(f"backfilled:{rule.name}", rule.backfill.isoformat())
+        for rule, since in pulled.backfilled.items():
+            store.save_meta(f"backfilled:{rule}", since.isoformat())
         store.note(session.run, _notes(pulled, result), now)
 
 
@@ -71,19 +70,30 @@ def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
         yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
 
 
-def _existing(session: Session, changes: Iterable[Change]) -> Mapping[str, dict[str, Existing]]:
+def _existing(session: Session, pulled: Pulled, changes: Iterable[Change]) -> Mapping[str, dict[str, Existing]]:
     """The projects of each changed record, those of customers merged into it included."""
     owners: dict[str, list[str]] = defaultdict(list)
     for change in changes:
         owners[change.source].append(change.source)
         if change.record.kind == "customer":
-            system, loser = change.record.system, session.store.merged_into(change.record.system, "customer", change.record.id)
-            for id_ in loser:
-                owners[f"{system}:customer:{id_}"].append(change.source)
+            for id_ in _merged_into(session, pulled, change.record.system, change.record.id):
+                owners[f"{change.record.system}:customer:{id_}"].append(change.source)
     found: dict[str, dict[str, Existing]] = defaultdict(dict)
     for link in session.outbox.projects_of(list(owners)):
         items = {key: other.item for key, other in session.outbox.project_links(link.item.key).items()}
         existing = Existing(link.item.key, link.target, link.blueprint, link.source, link.rule, link.event, link.event_at, link.url, items)
         for source in owners[link.source]:
             found[source][link.item.key] = existing
+    return found
+
+
+def _merged_into(session: Session, pulled: Pulled, system: str, winner: str) -> set[str]:
+    """Ids of the customers merged into one, in this pull or before, those merged into them included."""
+    fresh = pulled.snapshots.get((system, "customer"), {}).values()
+    found: set[str] = set()
+    heads = {winner}
+    while heads:
+        stored = (id_ for head in heads for id_ in session.store.merged_into(system, "customer", head))
+        heads = {*stored, *(snapshot.id for snapshot in fresh if snapshot.merged_into in heads)} - found - {winner}
+        found |= heads
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, tzinfo
 from typing import Any, cast
 
@@ -28,14 +28,16 @@ class Pulled:
     """What one pull found, not yet committed.
 
     `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
-    `gone` are records that waited to be looked at again and are not there any more.
+    `settled` are records that waited to be looked at again and are gone, or are again as they were;
+    `backfilled` are the rules whose own backfill is in `history`.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
     history: list[tuple[Change, frozenset[str] | None]] = field(default_factory=list)
     snapshots: dict[Place, dict[str, Snapshot]] = field(default_factory=dict)
     cursors: dict[Place, str] = field(default_factory=dict)
-    gone: dict[Place, list[str]] = field(default_factory=dict)
+    settled: dict[Place, set[str]] = field(default_factory=dict)
+    backfilled: dict[str, date] = field(default_factory=dict)
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -86,8 +88,7 @@ class _Puller:
             return
         found = await self._source.read(self._kind, list(waiting))
         await self._take(found)
-        missing = waiting.keys() - {record.id for record in found}
-        self._pulled.gone.setdefault(self._place, []).extend(missing)
+        self._pulled.settled[self._place] = waiting.keys() - self._pulled.snapshots.get(self._place, {}).keys()
 
     # a baseline records history and acts on none of it
 
@@ -121,22 +122,27 @@ class _Puller:
 
     def _compare(self, record: Record, known: Snapshot | None) -> Change | None:
         pending = self._pulled.snapshots.setdefault(self._place, {})
-        before = revive(self._kind, known.data) if known else None
-        was_deleted = bool(known and known.deleted)
+        was_deleted, bare = bool(known and known.deleted), replace(record, fields={})  # what it held is in the snapshot
         if record.deleted:
             if known is None or (known.deleted and known.merged_into == record.merged_into):
+                self._nothing_new(record)
                 return None
             pending[record.id] = _buried(known, record)
-            return compare(record, before, None, was_deleted=was_deleted)
+            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted)
         mapped = self._mapper.map(record)
         snapshot = _snapshot(record, mapped.value)
         if known and known.hash == snapshot.hash and not known.deleted:
-            pending.pop(record.id, None)
-            self._pulled.changes.pop(_source(record), None)
+            self._nothing_new(record)
             return None
         pending[record.id] = snapshot
         self._pulled.counts["issues"] += bool(mapped.issues)
-        return compare(record, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+        before = revive(self._kind, known.data) if known else None
+        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+
+    def _nothing_new(self, record: Record) -> None:
+        """As it was last seen, whatever an earlier page of this pull said of it."""
+        self._pulled.snapshots[self._place].pop(record.id, None)
+        self._pulled.changes.pop(_source(record), None)
 
     def history(self, since: date) -> Iterator[Change]:
         """Every known record whose present state came about on or after `since`, as a change from nothing."""
@@ -175,8 +181,8 @@ async def customers_of(session: Session, source: Source, ids: Iterable[str], pul
 
 
 async def _follow_customers(session: Session, pulled: Pulled) -> None:
-    """Projects of deals show their customer: a changed customer is a change, without an event, of each deal that has a project."""
-    for change in [change for change in pulled.changes.values() if change.record.kind == "customer" and change.after and change.before]:
+    """Projects of deals show their customer: one that changed, or came late, is a change, without an event, of each deal with a project."""
+    for change in [change for change in pulled.changes.values() if change.record.kind == "customer" and change.after]:
         system = change.record.system
         deals = session.store.of_customer(system, change.record.id)
         sources = [f"{system}:deal:{id_}" for id_ in deals]

@@ -71,7 +71,6 @@ def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Pla
         texts=_texts(configuration),
         abilities={name: Abilities(t.kinds, t.fields, t.most_dependencies) for name, t in traits.items()},
         limits=rules.limits,
-        zone=configuration.zone(),
     )
 
 

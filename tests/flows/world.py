@@ -153,6 +153,8 @@ class World:
     async def sync(self, *, minutes: float = 20, store: Store | None = None, **options: Any) -> Summary:
         """One run, `minutes` after the last."""
         self.clock.move(minutes=minutes)
+        for _ in range(60):
+            await asyncio.sleep(0)  # whoever slept in the tool or the CRM wakes up in time
         runtime, opened = self.runtime(), store or MortalStore(self.state, now=self.clock())
         if isinstance(opened, MortalStore):
             opened.death = self.death
