@@ -14,6 +14,7 @@ def m001_first_tables(db: Database) -> None:
         db.execute(statement)
 
 
+# Rows of a kilobyte and more do not go WITHOUT ROWID: SQLite would put each one's end on a page of its own.
 _FIRST = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE cursor (system TEXT, kind TEXT, value TEXT NOT NULL, at TEXT NOT NULL,
@@ -22,7 +23,7 @@ _FIRST = (
     """CREATE TABLE snapshot (
        system TEXT, kind TEXT, id TEXT, hash TEXT NOT NULL, data TEXT NOT NULL, customer TEXT NOT NULL DEFAULT '',
        deleted INTEGER NOT NULL DEFAULT 0, merged_into TEXT NOT NULL DEFAULT '', modified_at TEXT NOT NULL, seen_at TEXT NOT NULL,
-       PRIMARY KEY (system, kind, id)) WITHOUT ROWID""",
+       PRIMARY KEY (system, kind, id))""",
     "CREATE INDEX snapshot_customer ON snapshot (system, customer) WHERE customer <> ''",
     "CREATE INDEX snapshot_merged ON snapshot (system, kind, merged_into) WHERE merged_into <> ''",
     # Every item ever decided. The key is unique for ever: a second birth is impossible. remote_id is empty until the tool holds it.
@@ -31,8 +32,7 @@ _FIRST = (
        key TEXT PRIMARY KEY, kind TEXT NOT NULL, target TEXT NOT NULL, project TEXT NOT NULL, parent TEXT NOT NULL, section TEXT NOT NULL,
        depends_on TEXT NOT NULL, source TEXT NOT NULL, blueprint TEXT NOT NULL, rule TEXT NOT NULL, event TEXT NOT NULL,
        event_at TEXT NOT NULL, why TEXT NOT NULL, want TEXT NOT NULL, base TEXT NOT NULL DEFAULT '{}', remote_id TEXT NOT NULL DEFAULT '',
-       url TEXT NOT NULL DEFAULT '', decided_at TEXT NOT NULL, done_at TEXT NOT NULL DEFAULT '', published_at TEXT NOT NULL DEFAULT ''
-       ) WITHOUT ROWID""",
+       url TEXT NOT NULL DEFAULT '', decided_at TEXT NOT NULL, done_at TEXT NOT NULL DEFAULT '', published_at TEXT NOT NULL DEFAULT '')""",
     "CREATE INDEX link_project ON link (project)",
     "CREATE INDEX link_source ON link (source) WHERE kind = 'project'",
     "CREATE INDEX link_remote ON link (target, remote_id) WHERE remote_id <> ''",
@@ -46,6 +46,7 @@ _FIRST = (
     "CREATE UNIQUE INDEX intent_birth ON intent (key) WHERE op = 'create'",
     "CREATE INDEX intent_open ON intent (project, stage, seq) WHERE state = 'open'",
     "CREATE INDEX intent_parked ON intent (project) WHERE state = 'parked'",
+    "CREATE INDEX intent_dismissed ON intent (project) WHERE state = 'dismissed'",
     "CREATE INDEX intent_key ON intent (key)",
     # Nonces of creates that were given up: what still turns up under them is an orphan to sweep.
     "CREATE TABLE orphan (nonce TEXT PRIMARY KEY, target TEXT NOT NULL, key TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",

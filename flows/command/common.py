@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -178,6 +179,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
+    gc.set_threshold(50_000, 20, 20)  # a run's objects live to its end; looking for garbage among them again and again finds none
     try:
         return asyncio.run(work)
     except asyncio.CancelledError:

@@ -1,0 +1,99 @@
+"""Figures, goals, and processes of one's own: what a benchmark reports and how it is measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number. `goal` is the bound it should keep: at least (`>=`) or at most (`<=`) that much; None where it only informs."""
+
+    name: str
+    value: float
+    unit: str = ""
+    goal: float | None = None
+    bound: Literal[">=", "<="] = ">="
+
+    @property
+    def met(self) -> bool | None:
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.bound == ">=" else self.value <= self.goal
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark's figures, under its name and a line that says what was done."""
+
+    name: str
+    what: str
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A process from start to exit: wall seconds, CPU seconds, peak resident memory, and the JSON document it printed."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+    data: Any
+    code: int = 0
+
+
+def run(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
+    """`python -m module` to its end, alone with its memory. Raises RuntimeError when it fails for another reason than unfinished business."""
+    command = [sys.executable, "-m", module, *arguments]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+    assert process.stdout is not None
+    told = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.stdout.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):
+        raise RuntimeError(f"{module} ended with code {process.returncode}")
+    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, json.loads(told), process.returncode)
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """A stand-in in a process of its own: `python -m bench.sandbox <name>`, told apart by a JSON line a question."""
+
+    name: str
+    options: Mapping[str, Any]
+    env: Mapping[str, str] = field(init=False)
+    _process: subprocess.Popen[str] = field(init=False)
+
+    def __enter__(self) -> Sandbox:
+        command = [sys.executable, "-m", "bench.sandbox", self.name, json.dumps(self.options)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+        self.env = self._heard()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.communicate()
+
+    def counts(self) -> dict[str, Any]:
+        """What it has been asked for so far."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("counts\n")
+        self._process.stdin.flush()
+        return self._heard()
+
+    def _heard(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        heard: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return heard
