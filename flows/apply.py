@@ -27,6 +27,7 @@ from connectors.base import (
     Write,
 )
 from engine.merge import Merged, merge
+from engine.model import Item
 from flows import logs
 from flows.commits import Commits
 from state import Intent, Link, Note, Outbox, Outcome, Store
@@ -138,6 +139,7 @@ class _Project:
         self._open = {intent.seq: intent for intent in self._outbox.of_project(project)}
         self._links = self._outbox.project_links(project)
         self._parked = {intent.key for intent in self._outbox.parked_of(project)}
+        self._dismissed = self._outbox.dismissed(project)
         self._project = project
 
     async def drain(self) -> None:
@@ -171,8 +173,11 @@ class _Project:
         item = link.item
         if item.kind in ("comment", "status") and not self._links[self._project].published_at:
             return False
-        needs = (item.parent, item.section, *item.depends_on) if item.kind != "project" else ()
+        needs = (item.parent, item.section, *self._waits(item)) if item.kind != "project" else ()
         return all(self._links[key].remote_id for key in needs if key)
+
+    def _waits(self, item: Item) -> list[str]:
+        return [key for key in item.depends_on if key not in self._dismissed]
 
     def _is_complete(self) -> bool:
         """Everything that is born with the project is there: nothing open, nothing parked before the publishing."""
@@ -234,6 +239,8 @@ class _Project:
         link = self._links[intent.key]
         match intent.op:
             case "create":
+                if link.item.kind == "dependency" and not self._waits(link.item):
+                    return None
                 return self._create(link, f"{self._d._runtime.random.getrandbits(64):016x}")
             case "publish":
                 return Publish(link.remote_id, link.item, again=intent.sent_at is not None)
@@ -248,7 +255,7 @@ class _Project:
             project=self._remote(item.project) if item.kind != "project" else "",
             parent=self._remote(item.parent),
             section=self._remote(item.section),
-            depends_on=tuple(self._remote(key) for key in item.depends_on),
+            depends_on=tuple(self._remote(key) for key in self._waits(item)),
         )
 
     def _remote(self, key: str) -> str:

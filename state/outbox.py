@@ -245,7 +245,18 @@ class Outbox:
         self._db.execute("UPDATE intent SET state = 'open', attempts = 0, due_at = ?, done_at = '' WHERE seq = ?", (stamp(now), seq))
 
     def dismiss(self, seq: int, now: datetime) -> None:
-        self._db.execute("UPDATE intent SET state = 'dismissed', done_at = ? WHERE seq = ?", (stamp(now), seq))
+        """Give one up for good, and with a creation everything that was to live in it."""
+        self._db.execute(
+            "WITH RECURSIVE given_up (key) AS (SELECT key FROM intent WHERE seq = ? AND op = 'create'"
+            " UNION SELECT link.key FROM link JOIN given_up ON given_up.key IN (link.parent, link.section))"
+            " UPDATE intent SET state = 'dismissed', done_at = ? WHERE seq = ? OR (state IN ('open', 'parked') AND key IN (SELECT key FROM given_up))",
+            (seq, stamp(now), seq),
+        )
+
+    def dismissed(self, project: str) -> set[str]:
+        """Keys whose creation was given up; nothing waits for them."""
+        rows = self._db.execute("SELECT key FROM intent WHERE project = ? AND op = 'create' AND state = 'dismissed'", (project,))
+        return {row[0] for row in rows}
 
     def adopt(self, seq: int, remote_id: str, now: datetime) -> None:
         """A person says which object a parked creation made; it is taken to hold what was wanted."""
