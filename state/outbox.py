@@ -249,7 +249,8 @@ class Outbox:
         self._db.execute(
             "WITH RECURSIVE given_up (key) AS (SELECT key FROM intent WHERE seq = ? AND op = 'create'"
             " UNION SELECT link.key FROM link JOIN given_up ON given_up.key IN (link.parent, link.section))"
-            " UPDATE intent SET state = 'dismissed', done_at = ? WHERE seq = ? OR (state IN ('open', 'parked') AND key IN (SELECT key FROM given_up))",
+            " UPDATE intent SET state = 'dismissed', done_at = ?"
+            " WHERE seq = ? OR (state IN ('open', 'parked') AND key IN (SELECT key FROM given_up))",
             (seq, stamp(now), seq),
         )
 
