@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import typer
 from ruamel.yaml import YAML
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -108,8 +106,7 @@ def test_no_exit_code_is_documented_that_does_not_exist() -> None:
 def test_every_error_is_in_the_operations_page() -> None:
     page = text(ROOT / "docs" / "operations.md")
     errors = {name for name, each in vars(base).items() if isinstance(each, type) and issubclass(each, ConnectorError)}
-    assert errors
-    assert {name for name in errors if f"`{name}`" not in page} == {"ConnectorError"} - set(re.findall(r"`(\w+)`", page))
+    assert {name for name in errors - {"ConnectorError"} if f"`{name}`" not in page} == set()
 
 
 # files
@@ -129,7 +126,7 @@ def test_a_yaml_example_is_a_configuration_that_checks(file: str, body: str, tmp
 
 
 def test_a_mistake_in_a_yaml_example_would_be_found(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown field deal.stge"):
+    with pytest.raises(ConfigError, match=r"unknown field deal\.stge"):
         _check("rules.yaml", "rules: [{name: a, on: [deal.won], when: deal.stge, do: [{create: x, target: asana}]}]", tmp_path)
 
 
@@ -201,7 +198,9 @@ def test_no_tracked_file_names_a_package_index() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)  # noqa: S607 - git, wherever it is
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
-    index = re.compile(rb"(--(extra-)?index-url[ =]|--find-links[ =]|files\.python" + rb"hosted\.org|py" + rb"pi\.org|/simple/?$)", re.MULTILINE)
+    index = re.compile(
+        rb"(--(extra-)?index-url[ =]|--find-links[ =]|files\.python" + rb"hosted\.org|py" + rb"pi\.org|/simple/?$)", re.MULTILINE
+    )
     paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
     found = [str(path.relative_to(ROOT)) for path in paths if path.is_file() and index.search(path.read_bytes())]
     assert found == []
