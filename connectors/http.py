@@ -269,14 +269,14 @@ class Http:
                 headers=dict(headers),
                 timeout=call.within if call.within is not None else httpx.USE_CLIENT_DEFAULT,
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as failure:
-            place = httpx.URL(url).netloc.decode()
-            raise _NeverLeft(f"cannot reach {place} ({_name(failure)}); check the address and the network", system=self.system) from failure
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as failure:
-            raise self._lost(call.method, url, failure, call.effect) from failure
+            raise self._failed(call.method, url, failure, call.effect) from failure
         return _parse(response)
 
-    def _lost(self, method: str, url: str, failure: Exception, effect: Effect) -> ConnectorError:
+    def _failed(self, method: str, url: str, failure: Exception, effect: Effect) -> ConnectorError:
+        if _never_left(failure):
+            where = httpx.URL(url).netloc.decode()
+            return _NeverLeft(f"cannot reach {where} ({_name(failure)}); check the address and the network", system=self.system)
         place = f"{method} {httpx.URL(url).path}"
         if effect is Effect.CREATE:
             return Ambiguous(f"no answer to {place} ({_name(failure)}); whether it happened is not known yet", system=self.system)
@@ -285,6 +285,14 @@ class Http:
 
 class _NeverLeft(Transient):
     """The connection was never made: certainly not done."""
+
+
+def _never_left(failure: Exception) -> bool:
+    """Whether no connection was made. The transport names a reset under way a ConnectTimeout as well; what it wraps tells the two apart."""
+    below = failure.__cause__
+    if isinstance(below, aiohttp.ClientError):
+        return isinstance(below, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
 
 
 def _session() -> aiohttp.ClientSession:
@@ -302,7 +310,8 @@ def _parse(response: httpx.Response) -> Answer:
 
 
 def _name(failure: BaseException) -> str:
-    return type(failure).__name__
+    below = failure.__cause__
+    return type(below if isinstance(below, aiohttp.ClientError) else failure).__name__
 
 
 def judge_status(answer: Answer, effect: Effect, *, words: str) -> ConnectorError | None:
