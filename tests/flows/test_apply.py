@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flows.world import World
+from tests.flows.world import Crash, Death, World
 
 PROJECTS, TASKS, BATCH = r"POST /api/1.0/projects$", r"POST /api/1.0/tasks$", r"POST /api/1.0/batch$"
 
@@ -40,8 +41,11 @@ def whole(world: World, lines: int = 1) -> None:
 LOST = ["reset_before", "reset_after", "hang_after", "error_before", "error_after", "html", "html_ok", "truncated", "empty", "refuse"]
 
 
+ROUTES = [PROJECTS, BATCH, r"POST .*/sections$", r"POST .*addDependencies$", r"PUT /api/1.0/projects/", r"POST .*/memberships"]
+
+
 @pytest.mark.parametrize("kind", LOST)
-@pytest.mark.parametrize("route", [PROJECTS, BATCH, r"POST .*/sections$", r"POST .*addDependencies$", r"PUT /api/1.0/projects/", r"POST .*/memberships"])
+@pytest.mark.parametrize("route", ROUTES)
 async def test_no_answer_that_is_lost_makes_anything_twice_or_not_at_all(route: str, kind: Any, tmp_path: Path) -> None:
     world = await won(tmp_path)
     fault = world.tool.fault(route, kind, seconds=40)
@@ -152,8 +156,6 @@ async def test_a_refused_task_is_parked_and_its_project_stays_out_of_sight(tmp_p
 
 
 def _at(route: str, strike: Any) -> Any:
-    import re
-
     left = [strike]
 
     def hook(request: httpx.Request) -> None:
@@ -161,3 +163,62 @@ def _at(route: str, strike: Any) -> Any:
             left.pop()()
 
     return hook
+
+
+async def die_after(world: World, path: Path, step: str) -> None:
+    """The next run dies just after a request that begins so, its answer unseen."""
+    probe = await won(path)
+    await probe.sync()
+    baseline = len(world.death.steps)
+    steps = probe.death.steps[baseline:]
+    world.death = Death(next(at for at, seen in enumerate(steps, 1) if seen.startswith(f"after {step}")))
+    with pytest.raises(Crash):
+        await world.sync()
+    world.death = Death()
+
+
+async def test_what_people_change_on_a_project_that_we_do_not_know_to_be_shown_stays_theirs(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await die_after(world, tmp_path / "probe", "PUT /api/1.0/projects/")
+    world.board.edit_project(world.projects()[0], {"name": "Renamed by a person"}, world.person)
+    await world.quiet()
+    assert world.shown() == ["Big deal onboarding", "Renamed by a person"]
+    assert world.board.projects[world.projects()[0]]["name"] == "Renamed by a person"
+    members = [row["member"] for row in world.board.memberships.values() if row["parent"] == world.projects()[0]]
+    assert world.env["TEAM"] in members
+
+
+async def test_our_own_lost_update_is_not_taken_for_a_persons_edit(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await world.quiet()
+    world.change(deal_of(world), Name="Second name")
+    fault = world.tool.fault(r"PUT /api/1.0/(tasks|projects)/", "reset_after", times=-1)
+    batch = world.tool.fault(BATCH, "reset_after", times=-1)
+    await world.sync(patience=timedelta())
+    assert fault.struck + batch.struck > 0
+    world.tool.faults.clear()
+    world.change(deal_of(world), Name="Third name")
+    runs = await world.quiet()
+    assert sum(run.counts["kept"] for run in runs) == 0
+    assert world.tasks()["Kick off Third name"] == 1
+
+
+async def test_a_change_while_a_task_is_in_doubt_reaches_the_task_that_turns_up(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await die_after(world, tmp_path / "probe", "POST /api/1.0/batch")
+    assert world.outbox()["in_doubt"] > 0
+    world.change(deal_of(world), Name="Bigger deal")
+    runs = await world.quiet()
+    assert sum(run.counts["kept"] for run in runs) == 0
+    assert world.tasks()["Kick off Bigger deal"] == 1
+    assert world.shown() == ["Bigger deal onboarding"]
+
+
+async def test_a_task_somebody_deleted_is_not_made_again(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await world.quiet()
+    world.board.delete_task(world.task("Kick off Big deal")["gid"], world.person)
+    world.change(deal_of(world), Name="Bigger deal")
+    assert (await world.sync()).result == "with errors"
+    assert "Kick off Bigger deal" not in world.tasks()
+    assert [note["reason"] for note in world.audit() if note["verdict"] == "parked"][0].endswith("somebody deleted it in asana")
