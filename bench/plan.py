@@ -88,7 +88,7 @@ async def _measure(store: Store) -> Benchmark:
             Figure("rules", rules / DEALS * 1e6, "µs a deal"),
             Figure("blueprints", (planning - rules) / DEALS * 1e6, "µs a deal"),
             Figure("projects planned", len(plan.projects())),
-            Figure("objects planned", sum(action.op == "create" for action in plan.actions)),
+            Figure("objects planned", sum(action.op == "create" and action.item.kind != "dependency" for action in plan.actions)),
             Figure("decisions told", len(plan.decisions)),
         ],
     )

@@ -73,6 +73,7 @@ class Blueprint:
         self._anchor = self._date(spec.anchor, scope)
         self._sections = [(section, self._when(section.when, scope), compile_template(section.name, scope)) for section in spec.sections]
         self._tasks = [task for section in spec.sections for task in self._compile_section(section, scope)]
+        self._by_slot = {task.spec.slot: task for task in self._tasks}
 
     def _compile_section(self, section: SectionSpec, scope: Scope) -> Iterator[_Task]:
         for task in section.tasks:
@@ -216,8 +217,7 @@ class _Rendering:
         if made or slot in seen:
             yield from (one.key for one in made)
             return
-        spec = next((task.spec for task in self._b._tasks if task.spec.slot == slot), None)
-        for before in spec.after if spec else ():
+        for before in self._b._by_slot[slot].spec.after if slot in self._b._by_slot else ():
             yield from self._standing(before, seen | {slot})
 
     # dates
@@ -267,7 +267,7 @@ class _Rendering:
         return self._resolve(self._b._anchor, "", self._values)
 
     def _latest(self, slot: str, side: str) -> date | None:
-        task = next(task for task in self._b._tasks if task.spec.slot == slot)
+        task = self._b._by_slot[slot]
         making = self._made.get(slot) or [_Made(task, slot, self._key, self._values)]
         days = [self._own_days(made)[0 if side == "start" else 1] for made in making]
         return max((day for day in days if day), default=None)

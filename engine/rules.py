@@ -39,15 +39,15 @@ class Rulebook:
     def decide(self, change: Change) -> Iterator[tuple[CompiledRule, Decision]]:
         """Each woken rule and what it decided. A condition that cannot be worked out is a decision of its own: "failed"."""
         woken = {index: event for event in reversed(change.events) for index in self._by_event.get(event, ())}
+        contexts = {event: context(change, event) for event in dict.fromkeys(woken.values())}
         for index in sorted(woken):
             compiled, event = self.rules[index], woken[index]
-            yield compiled, evaluate(compiled, change, event)
+            yield compiled, evaluate(compiled, change, event, contexts[event])
 
 
-def evaluate(compiled: CompiledRule, change: Change, event: str) -> Decision:
-    """What one rule makes of a change, with the values its condition saw."""
+def evaluate(compiled: CompiledRule, change: Change, event: str, values: Mapping[str, Any]) -> Decision:
+    """What one rule makes of a change, with the values its condition saw; `values` is the change's context."""
     name, condition = compiled.rule.name, compiled.conditions[change.record.kind]
-    values = context(change, event)
     title = getattr(values[change.record.kind], "name", "")
     try:
         verdict = condition.evaluate(values)
