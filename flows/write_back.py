@@ -102,6 +102,7 @@ def _settle(session: Session, system: str, rows: Iterable[WriteBack], answers: S
     now = session.runtime.clock()
     with session.store.transaction():
         for row, error in zip(rows, answers, strict=True):
-            session.store.settle_back(system, row, str(error) if error else "", park=isinstance(error, Rejected | Gone), now=now)
+            why = "" if error is None else str(error) or type(error).__name__  # an error without words is an error still
+            session.store.settle_back(system, row, why, park=isinstance(error, Rejected | Gone), now=now)
             counts["written back" if error is None else "write-back refused" if isinstance(error, Rejected) else "write-back later"] += 1
     return counts

@@ -221,4 +221,4 @@ async def test_a_task_somebody_deleted_is_not_made_again(tmp_path: Path) -> None
     world.change(deal_of(world), Name="Bigger deal")
     assert (await world.sync()).result == "with errors"
     assert "Kick off Bigger deal" not in world.tasks()
-    assert [note["reason"] for note in world.audit() if note["verdict"] == "parked"][0].endswith("somebody deleted it in asana")
+    assert next(note["reason"] for note in world.audit() if note["verdict"] == "parked").endswith("somebody deleted it in asana")
