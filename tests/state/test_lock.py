@@ -27,17 +27,22 @@ def test_the_second_comer_is_told_who_holds_the_state(tmp_path: Path) -> None:
     Store(tmp_path / "s.db", now=NOW).close()
 
 
+OPEN = "import os, sys; from datetime import *; from pathlib import Path; from state import Store; Store(Path(sys.argv[1]), now=datetime.now(UTC))"
+
+
+def elsewhere(code: str, path: Path) -> subprocess.CompletedProcess[str]:
+    """What another process makes of the state at `path`."""
+    return subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603
+
+
 def test_a_process_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
-    code = f"import os; from datetime import *; from pathlib import Path; from state import Store\nStore(Path({str(tmp_path / 's.db')!r}), now=datetime.now(UTC)); os._exit(9)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 9  # noqa: S603
+    assert elsewhere(f"{OPEN}; os._exit(9)", tmp_path / "s.db").returncode == 9
     Store(tmp_path / "s.db", now=NOW).close()
 
 
 def test_another_process_is_kept_out_as_well(tmp_path: Path) -> None:
-    code = f"from datetime import *; from pathlib import Path; from state import Store\nStore(Path({str(tmp_path / 's.db')!r}), now=datetime.now(UTC))"
     with Store(tmp_path / "s.db", now=NOW):
-        ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603
-    assert "the state is in use by process" in ended.stderr
+        assert "the state is in use by process" in elsewhere(OPEN, tmp_path / "s.db").stderr
 
 
 def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:

@@ -24,12 +24,17 @@ def write(store: Store, **fields: object) -> None:
     store.want_back("salesforce", [WriteBack("deal", "006", fields)], NOW)  # type: ignore[arg-type]
 
 
-def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
+def fail_half_way(store: Store) -> None:
+    with store.transaction():
         store.save_meta("a", "1")
         with store.transaction():
             store.save_cursor("salesforce", "deal", "c", NOW)
         raise RuntimeError
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        fail_half_way(store)
     assert (store.meta("a"), store.cursor("salesforce", "deal")) == (None, None)
 
 
@@ -59,7 +64,7 @@ def test_an_older_program_refuses_a_newer_file_and_leaves_it(tmp_path: Path) -> 
 
 
 def test_reading_alone_needs_a_file_that_is_there_and_set_up(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no state at .* yet; run `handoff sync` first"):
+    with pytest.raises(StateError, match=r"no state at .* yet; run `handoff sync` first"):
         Store(tmp_path / "s.db", now=NOW, read_only=True)
     (tmp_path / "s.db").touch()
     with pytest.raises(StateError, match="not set up yet"):
@@ -82,11 +87,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "s.db", now=NOW)
 
 
-def test_a_full_disk_undoes_the_whole_transaction(store: Store) -> None:
-    store.db.execute(f"PRAGMA max_page_count = {store.db.execute('PRAGMA page_count').fetchone()[0] + 2}")
-    with pytest.raises(StateError, match="the disk is full; make room"), store.transaction():
+def write_much(store: Store) -> None:
+    with store.transaction():
         store.save_meta("first", "1")
         store.note("run", [Note("", "", "", "note", "x" * 5000) for _ in range(20)], NOW)
+
+
+def test_a_full_disk_undoes_the_whole_transaction(store: Store) -> None:
+    store.db.execute(f"PRAGMA max_page_count = {store.db.execute('PRAGMA page_count').fetchone()[0] + 2}")
+    with pytest.raises(StateError, match="the disk is full; make room"):
+        write_much(store)
     assert store.meta("first") is None
 
 

@@ -1,0 +1,141 @@
+"""Decisions on their way: a key is born once, doubt is never forgotten, and nothing of what should be written gets lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.model import Action, Item, Op
+from state import Intent, Outbox, Outcome, Store
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+PROJECT = "salesforce:deal:1/onboarding"
+TASK = f"{PROJECT}/kickoff"
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(Store(tmp_path / "s.db", now=NOW))
+
+
+def action(op: Op, key: str = TASK, fields: Mapping[str, Any] | None = None, changed: Mapping[str, Any] | None = None) -> Action:
+    item = Item(key, "project" if key == PROJECT else "task", fields or {"name": "One"}, PROJECT, "" if key == PROJECT else PROJECT)
+    keep = dict.fromkeys(changed or {}, "in_step")
+    return Action(op, item, "asana", "salesforce:deal:1", "onboarding", "deal.won", NOW, "rule", "why", changed or {}, keep)
+
+
+def only(outbox: Outbox) -> Intent:
+    (intent,) = outbox.of_project(PROJECT)
+    return intent
+
+
+def made(outbox: Outbox, key: str = TASK) -> None:
+    outbox.decide([action("create", key)], "run", NOW)
+    outbox.settle([Outcome(only(outbox), "done", "77", "https://tool/77", base={"name": "One"})], NOW)
+
+
+def test_a_key_is_born_once(outbox: Outbox) -> None:
+    for name in ("One", "Two"):
+        outbox.decide([action("create", fields={"name": name})], "run", NOW)
+    assert only(outbox).op == "create"
+    assert outbox.links([TASK])[TASK].item.fields == {"name": "One"}
+
+
+def test_a_key_that_was_made_is_not_born_again(outbox: Outbox) -> None:
+    made(outbox)
+    outbox.decide([action("create")], "run", NOW)
+    assert outbox.of_project(PROJECT) == []
+    assert outbox.matching("77")[0].url == "https://tool/77"
+
+
+def test_an_update_of_what_was_not_sent_changes_what_will_be_sent(outbox: Outbox) -> None:
+    outbox.decide([action("create")], "run", NOW)
+    outbox.decide([action("update", fields={"name": "Two"}, changed={"name": "Two"})], "run", NOW)
+    assert only(outbox).op == "create"
+    assert outbox.links([TASK])[TASK].item.fields == {"name": "Two"}
+
+
+def test_an_update_of_what_is_in_doubt_waits_and_remembers_what_was_sent(outbox: Outbox) -> None:
+    outbox.decide([action("create")], "run", NOW)
+    outbox.sent([only(outbox)], {1: "nonce"}, NOW)
+    outbox.decide([action("update", fields={"name": "Two"}, changed={"name": "Two"})], "run", NOW)
+    assert [intent.op for intent in outbox.of_project(PROJECT)] == ["create", "update"]
+    assert outbox.links([TASK])[TASK].base == {"name": "One"}
+
+
+def test_updates_that_wait_become_one_and_lose_no_custom_field(outbox: Outbox) -> None:
+    made(outbox)
+    for changed in ({"name": "Two", "custom": {"a": 1, "b": 1}}, {"due_on": None, "custom": {"b": 2}}):
+        outbox.decide([action("update", changed=changed)], "run", NOW)
+    assert only(outbox).changed == {"name": "Two", "due_on": None, "custom": {"a": 1, "b": 2}}
+    outbox.settle([Outcome(only(outbox), "done", base={"custom": {"a": 1}})], NOW)
+    assert outbox.links([TASK])[TASK].base == {"name": "One", "custom": {"a": 1}}
+
+
+@pytest.mark.parametrize("verdict", ["doubt", "again"])
+def test_only_a_definite_answer_clears_doubt(verdict: Any, outbox: Outbox) -> None:
+    outbox.decide([action("create", PROJECT)], "run", NOW)
+    outbox.sent([only(outbox)], {1: "nonce"}, NOW)
+    outbox.settle([Outcome(only(outbox), verdict, due_at=LATER, error="lost")], NOW)
+    intent = only(outbox)
+    assert (intent.sent_at, intent.nonce) == ((NOW, "nonce") if verdict == "doubt" else (None, ""))
+    assert (intent.attempts, intent.due_at) == (1, LATER)
+    assert outbox.counts()["in_doubt"] == (verdict == "doubt")
+    assert outbox.orphans("asana", NOW) == ([] if verdict == "doubt" else ["nonce"])
+
+
+def test_an_update_that_may_have_been_done_keeps_the_sign_of_it(outbox: Outbox) -> None:
+    made(outbox)
+    outbox.decide([action("update", changed={"name": "Two"})], "run", NOW)
+    outbox.sent([only(outbox)], {}, NOW)
+    outbox.settle([Outcome(only(outbox), "again", due_at=LATER, error="lost")], NOW)
+    outbox.decide([action("update", changed={"name": "Three"})], "run", NOW)
+    assert [intent.changed for intent in outbox.of_project(PROJECT)] == [{"name": "Two"}, {"name": "Three"}]
+
+
+def test_what_was_parked_while_in_doubt_is_looked_up_when_it_is_tried_again(outbox: Outbox) -> None:
+    outbox.decide([action("create")], "run", NOW)
+    outbox.sent([only(outbox)], {1: "nonce"}, NOW)
+    outbox.settle([Outcome(only(outbox), "parked", error="two of them")], NOW)
+    assert [intent.key for intent in outbox.parked()] == [TASK]
+    outbox.retry(1, LATER)
+    assert (only(outbox).sent_at, only(outbox).nonce, only(outbox).attempts) == (NOW, "nonce", 0)
+
+
+def test_a_refused_attempt_that_is_tried_again_is_simply_sent(outbox: Outbox) -> None:
+    outbox.decide([action("create")], "run", NOW)
+    before = only(outbox)
+    outbox.sent([before], {1: "nonce"}, NOW)
+    outbox.settle([Outcome(before, "parked", error="refused")], NOW)
+    outbox.retry(1, LATER)
+    assert only(outbox).sent_at is None
+
+
+def test_work_is_ordered_parents_first_and_publishing_after_it(outbox: Outbox) -> None:
+    items = [
+        Item(f"{TASK}#comment", "comment", {"text": "x"}, PROJECT, TASK),
+        Item(f"{TASK}#after", "dependency", {}, PROJECT, TASK),
+        Item(f"{TASK}/sub", "task", {"name": "s"}, PROJECT, TASK),
+        Item(TASK, "task", {"name": "t"}, PROJECT, PROJECT),
+        Item(f"{PROJECT}/begin", "section", {"name": "b"}, PROJECT, PROJECT),
+    ]
+    like = action("create")
+    actions = [Action(like.op, i, "asana", like.source, "onboarding", "deal.won", NOW, "rule", "why") for i in items]
+    outbox.decide([action("publish", PROJECT), *actions, action("create", PROJECT)], "run", NOW)
+    order = [intent.key.removeprefix(PROJECT) + ("!" if intent.op == "publish" else "") for intent in outbox.of_project(PROJECT)]
+    assert order == ["", "/begin", "/kickoff", "/kickoff/sub", "/kickoff#after", "!", "/kickoff#comment"]
+
+
+def test_the_next_moment_is_known_and_what_is_due(outbox: Outbox) -> None:
+    outbox.decide([action("create", PROJECT)], "run", NOW)
+    assert outbox.due_projects("asana", NOW) == [PROJECT]
+    assert outbox.due_projects("other", NOW) == []
+    outbox.settle([Outcome(only(outbox), "again", due_at=LATER)], NOW)
+    assert outbox.due_projects("asana", NOW) == []
+    assert outbox.next_due("asana") == LATER
+    assert outbox.next_due("asana", after=LATER) is None
