@@ -48,7 +48,7 @@ Folder = Annotated[
 StateFile = Annotated[Path | None, typer.Option("--state", help="State file. Default: state/data/handoff.db, or $HANDOFF_STATE.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 
-GRACE = 8.0  # seconds; supervisors send SIGKILL after ten or more
+GRACE = 5.0  # seconds; supervisors send SIGKILL after ten or more
 
 errors = Console(stderr=True, highlight=False)
 
@@ -179,7 +179,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    gc.set_threshold(50_000, 20, 20)  # a run's objects live to its end; looking for garbage among them again and again finds none
+    gc.set_threshold(200_000, 30, 30)  # a run's objects live to its end; looking for garbage among them again and again finds none
     try:
         return asyncio.run(work)
     except asyncio.CancelledError:
