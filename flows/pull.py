@@ -66,6 +66,7 @@ class _Puller:
         self._kind = kind
         self._pulled = pulled
         self._mapper = session.mappers[source.system]
+        self._customers: dict[str, Customer] = {}
 
     async def pull(self) -> None:
         mark = f"baseline:{self._source.system}:{self._kind}"
@@ -162,8 +163,8 @@ class _Puller:
         ids = {
             value.customer_id for change in changes for value in (change.before, change.after) if value is not None and value.customer_id
         }
-        customers = await customers_of(self._session, self._source, ids, self._pulled)
-        return [_attach(change, customers) for change in changes]
+        self._customers |= await customers_of(self._session, self._source, ids - self._customers.keys(), self._pulled)
+        return [_attach(change, self._customers) for change in changes]
 
 
 async def customers_of(session: Session, source: Source, ids: Iterable[str], pulled: Pulled) -> dict[str, Customer]:
