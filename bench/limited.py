@@ -16,7 +16,7 @@ def measure() -> Benchmark:
         ran = run("bench.applying", str(PROJECTS), str(Path(folder) / "state.db"), env=sandbox.env)
         counts = sandbox.counts()
     units = counts["reads"] + counts["writes"]
-    least = units / (PER_MINUTE / 60)
+    least = units / (PER_MINUTE / 60)  # at the steady rate: what a fresh minute would let through at once is not counted on
     return Benchmark(
         "limited",
         f"{PROJECTS} projects at {LATENCY * 1000:.0f} ms a request and {PER_MINUTE} requests a minute, 50 reads and 15 writes in flight",
