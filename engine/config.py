@@ -163,7 +163,7 @@ class KindMapping(Section):
     children: dict[ChildName, ChildMapping] = Field(default_factory=dict, description="Lists that belong to this object.")
 
 
-WriteBackField = Literal["project_url", "project_status", "progress", "project_key", "synced_at"]
+WriteBackField = Literal["project_url", "project_status", "progress", "project_key"]
 
 
 class People(Section):

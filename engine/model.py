@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 CrmKind = Literal["customer", "deal", "contact", "feedback"]
 ItemKind = Literal["project", "section", "task", "dependency", "comment", "status"]
@@ -41,6 +41,33 @@ class Problem:
         return f"{place}: {self.message}{hint}" if place else f"{self.message}{hint}"
 
 
+def shortest(number: Decimal) -> Decimal:
+    """The same number without trailing zeros: CRMs send 24000, 24000.0 and 24000.00 for one amount."""
+    if not number.is_finite() or len(number.as_tuple().digits) > 28:
+        return number
+    short = number.normalize()
+    return short.quantize(Decimal(1)) if short.as_tuple().exponent > 0 else short  # type: ignore[operator]
+
+
+def _packed(custom: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"$decimal": str(value)} if isinstance(value, Decimal) else value for name, value in custom.items()}
+
+
+def _unpacked(custom: Any) -> Any:
+    return {name: _unpacked_value(value) for name, value in custom.items()} if isinstance(custom, dict) else custom
+
+
+def _unpacked_value(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {"$decimal"}:
+        return Decimal(value["$decimal"])
+    return shortest(value) if isinstance(value, Decimal) else value
+
+
+Number = Annotated[Decimal, AfterValidator(shortest)]
+# What a mapping adds. Numbers stay numbers when a model is kept as JSON text and read again.
+Custom = Annotated[dict[str, Any], BeforeValidator(_unpacked), PlainSerializer(_packed)]
+
+
 class Canonical(BaseModel):
     """Shared settings of the canonical models: immutable, closed, what a mapping adds lives in `custom`."""
 
@@ -64,7 +91,7 @@ class Contact(Canonical):
     title: str = ""
     role: str = ""
     primary: bool = False
-    custom: dict[str, Any] = Field(default_factory=dict)
+    custom: Custom = Field(default_factory=dict)
 
 
 class LineItem(Canonical):
@@ -72,12 +99,12 @@ class LineItem(Canonical):
     product: str = ""
     code: str = ""
     description: str = ""
-    quantity: Decimal | None = None
-    unit_price: Decimal | None = None
-    total: Decimal | None = None
+    quantity: Number | None = None
+    unit_price: Number | None = None
+    total: Number | None = None
     service_date: date | None = None
     position: int | None = None
-    custom: dict[str, Any] = Field(default_factory=dict)
+    custom: Custom = Field(default_factory=dict)
 
 
 class StageChange(Canonical):
@@ -85,7 +112,7 @@ class StageChange(Canonical):
 
     stage: str
     at: AwareDatetime
-    amount: Decimal | None = None
+    amount: Number | None = None
 
 
 class Customer(Canonical):
@@ -99,13 +126,13 @@ class Customer(Canonical):
     country: str = ""
     city: str = ""
     employees: int | None = None
-    annual_revenue: Decimal | None = None
+    annual_revenue: Number | None = None
     currency: str = ""
     description: str = ""
     owner: Person | None = None
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = Field(default_factory=dict)
+    custom: Custom = Field(default_factory=dict)
 
 
 class Deal(Canonical):
@@ -116,9 +143,9 @@ class Deal(Canonical):
     name: str = ""
     stage: str = ""
     status: DealStatus = "open"
-    amount: Decimal | None = None
+    amount: Number | None = None
     currency: str = ""
-    probability: Decimal | None = None
+    probability: Number | None = None
     close_date: date | None = None
     type: str = ""
     lead_source: str = ""
@@ -132,7 +159,7 @@ class Deal(Canonical):
     stage_history: tuple[StageChange, ...] = ()
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = Field(default_factory=dict)
+    custom: Custom = Field(default_factory=dict)
 
 
 class Feedback(Canonical):
@@ -147,7 +174,7 @@ class Feedback(Canonical):
     owner: Person | None = None
     created_at: AwareDatetime | None = None
     url: str = ""
-    custom: dict[str, Any] = Field(default_factory=dict)
+    custom: Custom = Field(default_factory=dict)
 
 
 class EventInfo(Canonical):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -166,7 +165,6 @@ async def _stage(out: Path, data: Path | None, console: Console) -> AsyncIterato
         crm = await stack.enter_async_context(serve(Sandbox(salesforce)))
         tool = await stack.enter_async_context(serve(Sandbox(asana)))
         folder = _folder(out / "config", ANY if data else SAMPLE)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="handoff-demo-")))
         env = {
             **os.environ,
             "SALESFORCE_LOGIN_URL": crm,
@@ -178,7 +176,7 @@ async def _stage(out: Path, data: Path | None, console: Console) -> AsyncIterato
             "ASANA_TEAM": asana.world.add_team("Delivery"),
         }
         os.environ.update({name: env[name] for name in env if name.startswith(("SALESFORCE_", "ASANA_"))})
-        yield Stage(salesforce, asana, Settings(folder, scratch / "handoff.db", env), out, console)
+        yield Stage(salesforce, asana, Settings(folder, _state(folder), env), out, console)
 
 
 def _furnish(asana: Asana) -> None:
@@ -202,6 +200,12 @@ def _folder(folder: Path, source: Path) -> Path:
     local = "connection:\n  base_url: ${ASANA_URL}        # the sandbox\n  per_minute: 1000000          # which has no limits\n"
     mapping.write_text(text.replace("connection:\n", local, 1), encoding="utf-8")
     return folder
+
+
+def _state(folder: Path) -> Path:
+    """Where a configuration's state lies by default, empty."""
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return folder / "state" / "data" / "handoff.db"
 
 
 # what came of it
@@ -250,24 +254,27 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _farewell(stage: Stage, shown: int, *, data: Path | None) -> None:
     stage.say("Now it is yours")
-    config = stage.where.folder if data else ROOT
+    played, config = stage.where.folder, stage.where.folder if data else ROOT
+    deal = _asked_about(stage.salesforce)
     stage.show(
         Text.assemble(("  The report     ", "bold"), f"{stage.out / 'report.html'}  ({shown} projects, one self-contained page)"),
+        Text.assemble(("  Ask why        ", "bold"), f".venv/bin/handoff explain {deal} -C {played}"),
         Text.assemble(
             ("  The rules      ", "bold"), f"{config / 'rules.yaml'}{'' if data else ': change a threshold, then `make demo` again'}"
         ),
         Text.assemble(("  The blueprints ", "bold"), f"{config / 'mappings' / 'blueprints'}"),
         Text.assemble(
-            ("  Your accounts  ", "bold"), "`handoff init my-handoff`, fill in .env, `handoff check`, `handoff plan`: docs/connect.md"
+            ("  Your accounts  ", "bold"), "`.venv/bin/handoff init my-handoff`, fill in .env, then check, plan, sync: docs/connect.md"
         ),
     )
     if not data:
-        stage.show(
-            Text(
-                "  The sandbox has no rate limits; Asana's paid plan allows 1,500 calls a minute and is the only thing you would wait for.",
-                style="dim",
-            )
-        )
+        limit = "  The sandbox has no rate limits; Asana's paid plan allows 1,500 calls a minute, the only thing you would wait for."
+        stage.show(Text(limit, style="dim"))
+
+
+def _asked_about(salesforce: Salesforce) -> str:
+    """A deal worth asking about: the last that was changed."""
+    return str(max(salesforce.org.rows("Opportunity"), key=lambda row: (row["SystemModstamp"], row["Id"]))["Id"])
 
 
 def run(out: Path, *, data: Path | None, console: Console, bars: Any) -> int:

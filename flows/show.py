@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -151,17 +152,13 @@ def baseline(result: Summary) -> list[str]:
 _TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")
 
 
-def rows(title: str, columns: Sequence[str], values: Iterable[Sequence[Any]], *, empty: str) -> RenderableType:
-    """A plain table, or the sentence that says there is nothing."""
-    listed = list(values)
-    if not listed:
-        return Text(empty, style="dim")
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in listed:
-        table.add_row(*[Text(plain(str(cell))) for cell in row])
-    return table
+def entries(title: str, listed: Iterable[tuple[RenderableType, Sequence[str]]], *, empty: str) -> RenderableType:
+    """A list that reads well in any width: a headline each, details below it. Or the sentence that says there is nothing."""
+    parts: list[RenderableType] = []
+    for head, details in listed:
+        parts.append(Padding(head, (0, 0, 0, 2), expand=False))
+        parts += [Padding(Text(plain(detail), style="dim"), (0, 0, 0, 6), expand=False) for detail in details if detail]
+    return Group(Text(title, style="bold"), *parts) if parts else Text(empty, style="dim")
 
 
 def as_data(result: Summary) -> Mapping[str, Any]:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from flows import show
 from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, errors, loaded, open_store, where
-from flows.explain import Explanation, Standing, explain_record, standing
+from flows.explain import Explanation, RuleSays, Standing, explain_record, standing
 from flows.view import plain
 from state import Run
 
@@ -35,39 +35,37 @@ def explain(
         Screen(as_json).show(_explained(found), found.data())
 
 
+_MARKS = {"holds": ("✓", "green"), "fails": ("✗", "red"), "error": ("!", "red"), "off": ("–", "dim")}
+
+
 def _explained(found: Explanation) -> Group:
-    parts: list[Any] = [Text.assemble((found.source, "bold cyan"), f"  {plain(found.title)}")]
-    if found.item:
-        parts += [Text(line) for line in found.item]
+    parts: list[RenderableType] = [Text.assemble((plain(found.title), "bold"), f"  {found.source}")]
+    parts += [Text(line) for line in found.item]
     if found.facts:
-        parts.append(Text("  " + " · ".join(found.facts), style="dim"))
-    if found.rules:
-        table = Table(title="Each rule, on what is known now", title_justify="left", title_style="bold")
-        for column in ("Rule", "Wakes on", "Condition", "On these values"):
-            table.add_column(column, overflow="fold")
-        for rule in found.rules:
-            style = {"holds": "green", "fails": "red"}.get(rule.outcome, "yellow")
-            table.add_row(
-                f"{rule.name}\n{rule.place}", ", ".join(rule.on), Text(f"{rule.outcome}: {rule.reason}", style=style), rule.values
-            )
-        parts += [Text(), table]
-    parts += [
-        Text(),
-        show.rows(
-            "What happened",
-            ("When (UTC)", "Event", "Rule", "Verdict", "Why", "Key"),
-            [(e["at"][:19].replace("T", " "), e["event"], e["rule"], e["verdict"], e["reason"], e["key"]) for e in found.trail],
-            empty="Nothing happened since the baseline recorded it.",
-        ),
-        Text(),
-        show.rows(
-            "Its projects",
-            ("Key", "Made by", "State", "Where"),
-            [(p["key"], p["why"], p["state"], p["url"]) for p in found.projects],
-            empty="It has no project.",
-        ),
-    ]
-    return Group(*parts)
+        parts.append(Padding(Text(" · ".join(found.facts), style="dim"), (0, 0, 0, 2), expand=False))
+    rules = show.entries(
+        "Each rule, on what is known now", [_rule(rule) for rule in found.rules], empty="No rule is about this kind of record."
+    )
+    trail = show.entries(
+        "What happened, newest first", [_event(entry) for entry in found.trail], empty="Nothing since the baseline recorded it."
+    )
+    projects = show.entries(
+        "Its projects",
+        [(Text(plain(project["key"])), (project["why"], project["state"], project["url"])) for project in found.projects],
+        empty="It has no project.",
+    )
+    return Group(*parts, Text(), rules, Text(), trail, Text(), projects)
+
+
+def _rule(rule: RuleSays) -> tuple[Text, tuple[str, ...]]:
+    mark, style = _MARKS[rule.outcome]
+    head = Text.assemble((f"{mark} ", style), (rule.name, "bold"), (f"  {rule.place}, wakes on {', '.join(rule.on)}", "dim"))
+    return head, (rule.reason,)
+
+
+def _event(entry: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
+    when, about = entry["at"][:19].replace("T", " "), " · ".join(part for part in (entry["event"], entry["rule"]) if part)
+    return Text.assemble(f"{when} UTC  ", (entry["verdict"], "bold"), f"  {about}"), (entry["reason"], entry["key"])
 
 
 def status(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
@@ -88,10 +86,9 @@ def _status(found: Standing) -> Group:
         Text.assemble(("Last run: ", "bold"), found.last_run or "none"),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         Text(),
-        show.rows(
+        show.entries(
             "Waiting for a person (`handoff resolve NUMBER retry|dismiss|adopt`)",
-            ("Number", "What", "Key", "Why"),
-            [(row["number"], row["op"], row["key"], row["error"]) for row in found.parked],
+            [(Text.assemble((str(row["number"]), "bold"), f"  {row['op']} {row['key']}"), (row["error"],)) for row in found.parked],
             empty="Nothing waits for a person.",
         ),
         *_more("Refused by the CRM (`handoff retry` tries again)", found.refused),
@@ -100,7 +97,7 @@ def _status(found: Standing) -> Group:
 
 
 def _more(title: str, lines: Mapping[str, str]) -> list[RenderableType]:
-    return [Text(), show.rows(title, ("Record", "Why"), list(lines.items()), empty="")] if lines else []
+    return [Text(), show.entries(title, [(Text(record), (why,)) for record, why in lines.items()], empty="")] if lines else []
 
 
 def history(
@@ -114,15 +111,12 @@ def history(
     with advice(), open_store(where(folder, state), read_only=True) as store:
         if run:
             trail = store.audit(run=run, limit=limit)
-            lines = [(e["at"][:19].replace("T", " "), e["source"], e["event"], e["rule"], e["verdict"], e["reason"]) for e in trail]
-            table = show.rows(
-                f"Run {run}", ("When (UTC)", "Record", "Event", "Rule", "Verdict", "Why"), lines, empty="No such run, or nothing happened."
-            )
-            Screen(as_json).show(table, trail)
+            shown = [(_headed(entry), (entry["reason"], entry["key"])) for entry in trail]
+            Screen(as_json).show(show.entries(f"Run {run}, newest first", shown, empty="No such run, or nothing happened."), trail)
             return
         runs = store.runs(limit)
         Screen(as_json).show(
-            show.rows("Runs", ("Run", "Started (UTC)", "Result", "What", "Error"), [_run_row(run) for run in runs], empty="No run yet."),
+            show.entries("Runs, newest first", [_run(run) for run in runs], empty="No run yet."),
             [
                 {"run": r.id, "started": r.started_at, "ended": r.ended_at, "result": r.outcome, "counts": dict(r.counts), "error": r.error}
                 for r in runs
@@ -130,6 +124,12 @@ def history(
         )
 
 
-def _run_row(run: Run) -> tuple[str, ...]:
+def _headed(entry: Mapping[str, Any]) -> Text:
+    head, _ = _event(entry)
+    return Text.assemble(head, f"  {entry['source']}" if entry["source"] else "")
+
+
+def _run(run: Run) -> tuple[Text, tuple[str, ...]]:
     told = ", ".join(f"{count} {what}" for what, count in run.counts.items() if count and not what.startswith(("calls", "created ")))
-    return (run.id, f"{run.started_at:%Y-%m-%d %H:%M:%S}", run.outcome or "interrupted", told, run.error)
+    head = Text.assemble((run.id, "bold"), f"  {run.started_at:%Y-%m-%d %H:%M:%S} UTC  ", (run.outcome or "interrupted", "bold"))
+    return head, (told, run.error)
