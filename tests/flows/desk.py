@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from typer.testing import CliRunner, Result
@@ -96,22 +97,20 @@ def local(files: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def on_loopback(sandboxes: Sequence[Sandbox]) -> Iterator[list[str]]:
     """The sandboxes' addresses, served by a thread for as long as the block lasts."""
-    ready, ended = threading.Event(), asyncio.Event()
-    addresses: list[str] = []
-    loop = asyncio.new_event_loop()
+    ready: Queue[tuple[list[str], asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
 
     async def stay() -> None:
+        ended = asyncio.Event()
         async with AsyncExitStack() as stack:
-            addresses.extend([await stack.enter_async_context(serve(sandbox)) for sandbox in sandboxes])
-            ready.set()
+            addresses = [await stack.enter_async_context(serve(sandbox)) for sandbox in sandboxes]
+            ready.put((addresses, asyncio.get_running_loop(), ended))
             await ended.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(stay()))
+    thread = threading.Thread(target=lambda: asyncio.run(stay()))
     thread.start()
-    assert ready.wait(10)
+    addresses, loop, ended = ready.get(timeout=10)
     try:
         yield addresses
     finally:
         loop.call_soon_threadsafe(ended.set)
         thread.join()
-        loop.close()

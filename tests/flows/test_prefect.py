@@ -1,0 +1,193 @@
+"""The Prefect flows on a real Prefect server of its own: what runs, what people see of it, what is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from typing import Any
+
+import pytest
+from prefect import Flow, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import Artifact, FlowRun, State
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from connectors.base import AuthError, Runtime
+from flows import sync as flows
+from tests.flows.desk import Desk
+
+# Prefect leaves connections to its server to the garbage collector.
+LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+        yield
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets come from the environment of whoever runs the flow; between two tries nobody waits."""
+
+    async def at_once(_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(flows, "Runtime", partial(Runtime, sleep=at_once))
+    for name, value in desk.env.items():
+        monkeypatch.setenv(name, value)
+    for stage in ("pull_and_plan", "apply_plan", "write_progress"):
+        monkeypatch.setattr(flows, stage, getattr(flows, stage).with_options(retry_delay_seconds=0))
+
+
+async def run(flow: Flow[Any, Any], desk: Desk, **parameters: Any) -> State[Any]:
+    state: State[Any] = await flow(folder=str(desk.folder), state=str(desk.state), return_state=True, **parameters)
+    return state
+
+
+async def seen(state: State[Any]) -> tuple[FlowRun, dict[str, Artifact]]:
+    """The run as the UI shows it, with its artifacts by key."""
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        flow_run = await client.read_flow_run(run_id)
+        found = await client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id])))
+    return flow_run, {str(artifact.key): artifact for artifact in found if artifact.key}
+
+
+async def tasks_of(state: State[Any]) -> list[tuple[str, str, int]]:
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    async with get_client() as client:
+        runs = await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+    runs.sort(key=lambda run: str(run.start_time))
+    return [(run.name.rsplit("-", 1)[0], str(run.state_name), run.run_count) for run in runs]
+
+
+def rows(artifact: Artifact) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(str(artifact.data))
+    return found
+
+
+async def won(desk: Desk, count: int = 1, **fields: Any) -> list[str]:
+    deals = [desk.world.deal(f"Deal {number}", **fields) for number in range(1, count + 1)]
+    assert (await run(flows.sync, desk)).is_completed()
+    for deal in deals:
+        desk.world.win(deal)
+    return deals
+
+
+async def test_a_run_tells_its_story_in_artifacts_and_has_stages_for_tasks_never_records(desk: Desk) -> None:
+    desk.world.deal("Small", Amount=10)
+    await won(desk, 3)
+    desk.world.win(next(row["Id"] for row in desk.world.org.rows("Opportunity") if row["Name"] == "Small"))
+    state = await run(flows.sync, desk)
+    assert (state.name, state.message) == ("Completed", "done: 27 created, 3 published, 3 written back")
+    flow_run, artifacts = await seen(state)
+    assert flow_run.name == f"sync {desk.folder.name}"
+    assert artifacts.keys() == {"plan", "passed-over", "projects", "outcome", "apply-progress"}
+    assert [row["project"] for row in rows(artifacts["plan"])] == [f"Deal {number} onboarding" for number in (1, 2, 3)]
+    assert all("rules.yaml:7" in row["why"] for row in rows(artifacts["plan"]))
+    assert "3 × create project" in str(artifacts["plan"].description)
+    (passed,) = rows(artifacts["passed-over"])
+    assert (passed["rule"], passed["verdict"]) == ("onboard", "passed")
+    assert "deal.amount >= 1000 is false (deal.amount = 10" in passed["why"]
+    assert len(rows(artifacts["projects"])) == 3
+    assert "https://app.asana.com" in str(rows(artifacts["projects"])[0])
+    assert float(str(artifacts["apply-progress"].data)) == 100
+    assert "3 published" in str(artifacts["outcome"].data)
+    assert await tasks_of(state) == [(name, "Completed", 1) for name in ("pull and plan", "accept", "apply", "write back")]
+
+
+async def test_a_plan_shows_what_a_sync_would_do_and_changes_nothing(desk: Desk) -> None:
+    await won(desk, 11)
+    state = await run(flows.plan, desk)
+    assert state.is_completed()
+    assert "11 × create project" in str(state.message)
+    assert "above its limits" in str(state.message)
+    _, artifacts = await seen(state)
+    assert len(rows(artifacts["plan"])) == 11
+    assert desk.world.shown() == []
+    assert desk.told("status")["counts"]["projects"] == 0
+
+
+async def test_a_run_above_its_limits_is_called_refused_and_the_forced_one_says_so_in_its_name(desk: Desk) -> None:
+    await won(desk, 11)
+    refused = await run(flows.sync, desk)
+    assert (refused.name, refused.is_failed()) == ("Refused", True)
+    assert "refused" in str(refused.message)
+    assert desk.world.shown() == []
+    forced = await run(flows.sync, desk, force=True, backfill=date(2030, 1, 1))
+    assert forced.is_completed()
+    assert (await seen(forced))[0].name == f"sync {desk.folder.name}, since 2030-01-01, forced"
+    assert len(desk.world.shown()) == 11
+
+
+async def test_a_run_with_something_refused_for_good_is_completed_with_errors_and_lists_what_waits(desk: Desk) -> None:
+    await won(desk)
+    desk.world.tool.fault("POST /api/1.0/batch$", "error_before", status=400, times=-1)
+    state = await run(flows.sync, desk)
+    assert state.is_completed()
+    assert state.name in {"CompletedWithErrors", "Waiting"}
+    _, artifacts = await seen(state)
+    assert {row["what"] for row in rows(artifacts["waiting"])} == {"create"}
+    assert "Asana answered 400" in rows(artifacts["waiting"])[0]["why"]
+
+
+async def test_a_stage_is_tried_again_for_what_may_pass_and_the_run_completes(desk: Desk) -> None:
+    await won(desk)
+    desk.world.crm.fault("GET /services/data/.*/query", "error_before", status=503, times=6)
+    state = await run(flows.sync, desk)
+    assert state.name == "Completed", state.message
+    assert ("pull and plan", "Completed", 2) in await tasks_of(state)
+    assert desk.world.shown() == ["Deal 1 onboarding"]
+
+
+async def test_refused_credentials_are_not_tried_again_and_a_later_run_does_what_is_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await won(desk)
+    monkeypatch.setenv("SECRET", "stale")
+    state = await run(flows.sync, desk)
+    assert state.is_failed()
+    with pytest.raises(AuthError):
+        await state.aresult()
+    assert await tasks_of(state) == [("pull and plan", "Failed", 1)]
+    assert desk.told("history")[0]["result"] == "failed"
+    monkeypatch.setenv("SECRET", desk.env["SECRET"])
+    assert (await run(flows.sync, desk)).name == "Completed"
+    assert (await run(flows.sync, desk)).message == "nothing to do"
+    assert desk.world.shown() == ["Deal 1 onboarding"]
+
+
+def test_the_form_in_the_ui_has_a_field_with_a_word_on_each_parameter() -> None:
+    schema = load_flow_from_entrypoint("flows/sync.py:sync").parameters
+    assert list(schema.properties) == ["folder", "state", "force", "approve", "backfill", "only"]
+    assert not schema.required
+    assert all(field.get("description") for field in schema.properties.values())
+    assert schema.properties["force"]["type"] == "boolean"
+    assert {"type": "string", "format": "date"} in schema.properties["backfill"]["anyOf"]
+
+
+def test_a_deployment_finds_its_flows_by_their_names_in_the_module() -> None:
+    assert load_flow_from_entrypoint("flows.sync:sync").name == "sync"
+    assert load_flow_from_entrypoint("flows.sync:plan").name == "plan"
+
+
+def test_nothing_but_the_flows_themselves_imports_prefect() -> None:
+    modules = "engine.plan, state, connectors.registry, connectors.asana, connectors.salesforce, flows.pipeline, flows.cli, flows.demo"
+    code = f"import sys, {modules}; print([name for name in sys.modules if name.split('.')[0] == 'prefect'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    assert done.stdout.strip() == "[]"
