@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.measure import Benchmark, Figure, Ran, Sandbox, run
+from bench.measure import Benchmark, Figure, Ran, Sandbox, middle, run
 from bench.world import FOLDER
 
 DEALS, CUSTOMERS = 100_000, 10_000
@@ -26,7 +26,7 @@ def measure() -> tuple[Benchmark, Benchmark]:
         quiet = [sync() for _ in range(3)]
     assert first.data["baseline"] == {"deal": DEALS, "customer": CUSTOMERS}, first.data["error"]
     assert all(ran.data["result"] == "nothing to do" for ran in quiet), quiet[0].data["error"]
-    return _baseline(first, size), _quiet(sorted(quiet, key=lambda ran: ran.seconds)[1])
+    return _baseline(first, size), _quiet(middle(quiet, lambda ran: ran.seconds))
 
 
 def _baseline(ran: Ran, size: float) -> Benchmark:

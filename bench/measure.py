@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 ROOT = Path(__file__).parents[1]
+LAUNCH = Path(__file__).parent / "launch.py"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,21 @@ class Ran:
     cpu: float
     megabytes: float
     data: Any
-    code: int = 0
 
 
 def run(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
     """`python -m module` to its end, alone with its memory. Raises RuntimeError when it fails for another reason than unfinished business."""
-    command = [sys.executable, "-m", module, *arguments]
-    began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    assert process.stdout is not None
-    told = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.stdout.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):
-        raise RuntimeError(f"{module} ended with code {process.returncode}")
-    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, json.loads(told), process.returncode)
+    command = [sys.executable, str(LAUNCH), sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - ours
+    took = json.loads(done.stdout)
+    if took["code"] not in (0, 1):
+        raise RuntimeError(f"{module} ended with code {took['code']}")
+    return Ran(took["seconds"], took["cpu"], took["megabytes"], json.loads(took["told"]))
+
+
+def middle(runs: Sequence[T], by: Callable[[T], float]) -> T:
+    """The run that half of the others beat."""
+    return sorted(runs, key=by)[len(runs) // 2]
 
 
 @dataclass(slots=True)
