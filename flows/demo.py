@@ -16,13 +16,13 @@ from rich.console import Console, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from connectors.base import ConfigError, Runtime, utc_now
-from engine.model import Problem
+from connectors.base import Runtime, utc_now
 from flows import report, show
 from flows.board import Board
 from flows.configuration import load
 from flows.demo_data.load import load as load_sample
 from flows.demo_data.load import play_day
+from flows.demo_data.tables import look_through
 from flows.picture import pictures
 from flows.pipeline import Options, Summary, gather, new_run_id, run_sync
 from flows.pull import revive
@@ -65,16 +65,16 @@ class Stage:
 async def play(out: Path, *, data: Path | None, console: Console, bars: Any) -> int:
     """The demo, from the first baseline to "nothing to do". Writes `out`/report.html. Gives the exit code."""
     async with _stage(out, data, console) as stage:
-        days = await (_any_data(stage, data, bars) if data else _sample(stage, bars))
+        shown = await (_any_data(stage, data, bars) if data else _sample(stage, bars))
         stage.say("Sync again")
         again = await _flow(stage, bars)
         stage.show(show.summary(again))
         settled = again.result == "nothing to do"
-        _farewell(stage, days, data=data)
+        _farewell(stage, shown, data=data)
         return 0 if settled else 1
 
 
-async def _sample(stage: Stage, bars: Any) -> int:
+async def _sample(stage: Stage, bars: Any) -> str:
     stage.say("1 · A CRM and a project tool, both on loopback")
     counts = load_sample(stage.salesforce)
     stage.show(f"Salesforce sandbox: {_counted(counts)}")
@@ -92,10 +92,10 @@ async def _sample(stage: Stage, bars: Any) -> int:
     today = utc_now().date()
     first = max(views, key=lambda view: len(list(view.tasks)))
     stage.show(Board(first, today), "", Timeline(first, today))
-    return _report(stage, views, "Handoff demo")
+    return _report(stage, views, "Handoff demo", of=len(views))
 
 
-async def _any_data(stage: Stage, data: Path, bars: Any) -> int:
+async def _any_data(stage: Stage, data: Path, bars: Any) -> str:
     stage.say(f"1 · {data} becomes a Salesforce org, on loopback")
     loaded = load_csv(stage.salesforce, data)
     without = sum(1 for row in stage.salesforce.org.rows("Opportunity") if not row["AccountId"])
@@ -117,7 +117,7 @@ async def _any_data(stage: Stage, data: Path, bars: Any) -> int:
     if views:
         today = views[0].start_on or utc_now().date()
         stage.show("", Board(views[0], today), "", Timeline(views[0], today))
-    return _report(stage, views, f"Handoff: {data.name}")
+    return _report(stage, views, f"Handoff: {data.name}", of=counts["projects"])
 
 
 # runs
@@ -157,8 +157,8 @@ async def _session(stage: Stage, bars: Any) -> AsyncIterator[Session]:
 
 @asynccontextmanager
 async def _stage(out: Path, data: Path | None, console: Console) -> AsyncIterator[Stage]:
-    if data is not None and not (data / "sales_pipeline.csv").is_file():
-        raise ConfigError([Problem("there is no sales_pipeline.csv in it", str(data), hint="see docs/demo.md for the files it takes")])
+    if data is not None:
+        look_through(data)
     salesforce, asana = Salesforce(utc_now, daily_limit=1_000_000), Asana(utc_now, enforce_limits=False)
     _furnish(asana)
     async with AsyncExitStack() as stack:
@@ -230,10 +230,13 @@ def _title(session: Session, source: str) -> tuple[str, str]:
     return (revive("customer", owner.data).name if owner else "", value.url)
 
 
-def _report(stage: Stage, views: Sequence[ProjectView], title: str) -> int:
-    page = report.render(views, title=title, generated_at=utc_now())
+def _report(stage: Stage, views: Sequence[ProjectView], title: str, *, of: int) -> str:
+    """Writes the page; says how many of the projects are on it."""
+    partial = len(views) < of
+    shown = f"{len(views):,} of {of:,} projects" if partial else f"{len(views):,} projects"
+    page = report.render(views, title=f"{title}, the first {shown}" if partial else title, generated_at=utc_now())
     (stage.out / "report.html").write_text(page, encoding="utf-8")
-    return len(views)
+    return shown
 
 
 def _tally(stage: Stage) -> Mapping[str, int]:
@@ -252,12 +255,12 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _farewell(stage: Stage, shown: int, *, data: Path | None) -> None:
+def _farewell(stage: Stage, shown: str, *, data: Path | None) -> None:
     stage.say("Now it is yours")
     played, config = stage.where.folder, stage.where.folder if data else ROOT
     deal = _asked_about(stage.salesforce)
     stage.show(
-        Text.assemble(("  The report     ", "bold"), f"{stage.out / 'report.html'}  ({shown} projects, one self-contained page)"),
+        Text.assemble(("  The report     ", "bold"), f"{stage.out / 'report.html'}  ({shown}, one self-contained page)"),
         Text.assemble(("  Ask why        ", "bold"), f".venv/bin/handoff explain {deal} -C {played}"),
         Text.assemble(
             ("  The rules      ", "bold"), f"{config / 'rules.yaml'}{'' if data else ': change a threshold, then `make demo` again'}"

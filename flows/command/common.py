@@ -105,7 +105,7 @@ def advice() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        errors.print(show.problems(error.problems))
+        errors.print(show.problems(error.problems), soft_wrap=True)
         count = len(error.problems)
         stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''} in the configuration; nothing was done")
     except ConnectorError as error:
@@ -130,7 +130,7 @@ def exit_of(error: ConnectorError) -> Exit:
 
 
 def stop(code: Exit, message: str) -> NoReturn:
-    errors.print(Text(message, style="red"))
+    errors.print(Text(message, style="red"), soft_wrap=True)
     raise typer.Exit(code)
 
 
