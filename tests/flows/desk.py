@@ -58,7 +58,9 @@ class Desk:
     def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
         command = [str(HANDOFF), *words, "-C", str(self.folder)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env={**self.env, **env}, stdout=pipe, stderr=pipe, text=True)  # noqa: S603 - the command itself
+        return subprocess.Popen(  # noqa: S603 - the command itself
+            command, env={**self.env, **env}, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
 
     def run(self, *words: str, **env: str) -> tuple[int, str, str]:
         """Exit code, output and errors of a verb in a process of its own."""
