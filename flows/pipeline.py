@@ -99,6 +99,11 @@ async def apply(session: Session, options: Options) -> Applied:
     return total
 
 
+async def catch_up(session: Session) -> Applied:
+    """Go on with what earlier runs decided, before anything new is read: no refused plan and no CRM that is down may hold it up."""
+    return await apply(session, Options(patience=timedelta())) if session.outbox.counts()["open"] else Applied()
+
+
 async def report_back(session: Session) -> Counter[str]:
     """Progress from the tools, then what the CRMs should know; last, tidy up."""
     counts = await follow_progress(session)
@@ -134,6 +139,7 @@ def begin(session: Session) -> None:
 
 async def _stages(session: Session, options: Options, summary: Summary) -> None:
     await listen(session)
+    absorb(summary, await catch_up(session))
     pulled, summary.plan = await gather(session, options)
     summary.baselined = pulled.baselined
     summary.counts.update(pulled.counts)
@@ -148,7 +154,7 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
 def absorb(summary: Summary, applied: Applied) -> None:
     summary.counts.update(applied.counts)
     summary.errors += applied.errors
-    summary.error = applied.stopped_by
+    summary.error = applied.stopped_by or summary.error
 
 
 def settle(session: Session, summary: Summary) -> None:

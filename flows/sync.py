@@ -25,7 +25,7 @@ from prefect.tasks import Task
 from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
 from engine.plan import Plan, over_limits
 from flows.configuration import load
-from flows.pipeline import Options, Summary, absorb, accept, apply, begin, finish, gather, new_run_id, report_back, settle
+from flows.pipeline import Options, Summary, absorb, accept, apply, begin, catch_up, finish, gather, new_run_id, report_back, settle
 from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
@@ -78,6 +78,12 @@ class Work:
         self.options = options
         self.summary = Summary(session.run)
         self.pulled = Pulled()
+
+
+@task(name="catch up", **_STAGE)
+async def go_on(work: Work) -> None:
+    """Go on with what earlier runs decided, before anything new is read."""
+    absorb(work.summary, await catch_up(work.session))
 
 
 @task(name="pull and plan", **_STAGE)
@@ -163,6 +169,8 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
 
 
 async def _stages(work: Work) -> None:
+    if work.session.outbox.counts()["open"]:
+        await go_on(work)
     await pull_and_plan(work)
     await _show_plan(work.summary.plan)
     await accept_plan(work)

@@ -49,7 +49,7 @@ def resolve(
         outbox = Outbox(store)
         intent = next((intent for intent in outbox.parked() if intent.seq == number), None)
         if intent is None:
-            errors.print(Text(f"nothing parked has the number {number}; `handoff status` lists what waits", style="red"))
+            errors().print(Text(f"nothing parked has the number {number}; `handoff status` lists what waits", style="red"))
             raise typer.Exit(Exit.CONFIG)
         if how is How.ADOPT and (not remote or intent.op != "create"):
             raise ConfigError([Problem("adopt needs --id and a parked creation")])

@@ -50,7 +50,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for 
 
 GRACE = 5.0  # seconds; supervisors send SIGKILL after ten or more
 
-errors = Console(stderr=True, highlight=False)
+
+def errors() -> Console:
+    """Where messages to people go, apart from answers."""
+    return Console(stderr=True, highlight=False)
 
 
 @dataclass(slots=True)
@@ -70,15 +73,16 @@ class Bars:
     """Progress of the steps of a run, one bar each; silent where nobody watches."""
 
     def __init__(self, *, quiet: bool) -> None:
+        screen = errors()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=errors,
+            console=screen,
             transient=True,
-            disable=quiet or not errors.is_terminal,
+            disable=quiet or not screen.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -105,7 +109,7 @@ def advice() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        errors.print(show.problems(error.problems), soft_wrap=True)
+        errors().print(show.problems(error.problems), soft_wrap=True)
         count = len(error.problems)
         stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''} in the configuration; nothing was done")
     except ConnectorError as error:
@@ -130,7 +134,7 @@ def exit_of(error: ConnectorError) -> Exit:
 
 
 def stop(code: Exit, message: str) -> NoReturn:
-    errors.print(Text(message, style="red"), soft_wrap=True)
+    errors().print(Text(message, style="red"), soft_wrap=True)
     raise typer.Exit(code)
 
 
@@ -164,7 +168,7 @@ def _signals(halt: Stop) -> Iterator[None]:
         assert main is not None  # noqa: S101 - a run is a task
         loop.call_later(0 if halt.asked else GRACE, main.cancel)
         halt.asked = True
-        errors.print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
+        errors().print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask)

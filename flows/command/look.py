@@ -30,7 +30,7 @@ def explain(
         with open_store(there, read_only=True) as store:
             found = explain_record(store, ready.configuration, what)
         if found is None:
-            errors.print(Text(f"nothing is known about {what}: no record, key, project id or URL like that was seen", style="red"))
+            errors().print(Text(f"nothing is known about {what}: no record, key, project id or URL like that was seen", style="red"))
             raise typer.Exit(Exit.CONFIG)
         Screen(as_json).show(_explained(found), found.data())
 

@@ -86,7 +86,7 @@ async def _reports(ready: Loaded) -> dict[str, Report]:
             except ConnectorError as error:
                 others.append(error)
     for other in others if problems else others[1:]:
-        errors.print(Text(str(other), style="red"))
+        errors().print(Text(str(other), style="red"))
     if problems:
         raise ConfigError(problems)
     if others:
@@ -199,4 +199,4 @@ def _named(options: Options, sources: Mapping[str, Source]) -> Options:
 
 def _tell_missing(options: Options, summary: Summary) -> None:
     if options.only and not summary.counts["read"] and summary.error is None:
-        errors.print(Text("the CRM has no such record, or the integration's user may not see it", style="yellow"))
+        errors().print(Text("the CRM has no such record, or the integration's user may not see it", style="yellow"))

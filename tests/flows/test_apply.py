@@ -208,6 +208,7 @@ async def test_a_change_while_a_task_is_in_doubt_reaches_the_task_that_turns_up(
     await die_after(world, tmp_path / "probe", "POST /api/1.0/batch")
     assert world.outbox()["in_doubt"] > 0
     world.change(deal_of(world), Name="Bigger deal")
+    world.tool.fault(r"GET /api/1.0/projects/\d+/tasks", "error_before", status=503, times=5)  # the look-up before the change is read fails
     runs = await world.quiet()
     assert sum(run.counts["kept"] for run in runs) == 0
     assert world.tasks()["Kick off Bigger deal"] == 1

@@ -281,3 +281,24 @@ def fill(store: Store, world: World) -> None:
     while True:
         with store.transaction():
             store.note("run", [Note("", "", "", "note", "x" * 500)], world.clock())
+
+
+async def test_what_was_decided_earlier_is_not_held_up_by_a_crm_that_is_down_or_a_refused_plan(tmp_path: Path) -> None:
+    world = World(tmp_path, files={"rules.yaml": RULES.replace("projects_per_run: 10", "projects_per_run: 1")})
+    first, second, third = (world.deal(f"Deal {n}") for n in range(3))
+    await world.sync()
+    world.clock.move(minutes=1)
+    world.win(first)
+    fault = world.tool.fault(r"POST /api/1.0/projects$", "error_before", status=429, times=-1)
+    assert (await world.sync(patience=timedelta())).result == "waiting"
+    assert world.shown() == []
+    world.tool.faults.remove(fault)
+    world.crm.fault(r"GET /services/data/.*/queryAll", "error_before", status=503, times=-1)
+    down = await world.sync()
+    assert down.result == "failed"
+    assert world.shown() == ["Deal 0 onboarding"]
+    world.crm.faults.clear()
+    world.win(second)
+    world.win(third)
+    assert (await world.sync()).result == "refused"
+    assert world.shown() == ["Deal 0 onboarding"]
