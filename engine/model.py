@@ -43,8 +43,11 @@ class Problem:
 
 def shortest(number: Decimal) -> Decimal:
     """The same number without trailing zeros: CRMs send 24000, 24000.0 and 24000.00 for one amount."""
-    if not number.is_finite() or len(number.as_tuple().digits) > 28:
+    text = str(number)
+    if "E" not in text and ("." not in text or text[-1] != "0"):
         return number
+    if len(text) > 28:
+        return number  # more digits than arithmetic keeps
     short = number.normalize()
     return short.quantize(Decimal(1)) if short.as_tuple().exponent > 0 else short  # type: ignore[operator]
 

@@ -243,21 +243,27 @@ def _percent(session: Session, total: int) -> float:
 
 async def _show_plan(planned: Plan) -> None:
     rows = [
-        {"project": action.item.fields.get("name", action.item.key), "key": action.item.key, "event": action.event, "why": action.why}
+        {"project": action.item.fields.get("name", action.item.key), "event": action.event, "why": action.why, "key": action.item.key}
         for action in planned.projects()
     ]
     others = [
         {
             "project": action.item.project,
-            "key": action.item.key,
             "event": action.event,
             "why": f"{action.op} {action.item.kind}: {action.why}",
+            "key": action.item.key,
         }
         for action in planned.actions
         if action.op == "update" or action.item.kind in ("comment", "status")
     ]
     passed = [
-        {"record": decision.source, "event": decision.event, "rule": decision.rule, "verdict": decision.verdict, "why": decision.reason}
+        {
+            "record": decision.title or decision.source,
+            "rule": decision.rule,
+            "why": decision.reason,
+            "event": decision.event,
+            "source": decision.source,
+        }
         for decision in sorted(planned.decisions, key=lambda decision: decision.verdict != "failed")
         if decision.verdict != "acts"
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -274,6 +274,7 @@ def _snapshot(row: Sequence[Any]) -> Snapshot:
 def _prepared(path: Path) -> Path:
     """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file."""
     try:
+        _refuse_foreign(path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
@@ -282,6 +283,25 @@ def _prepared(path: Path) -> Path:
             f"cannot write {path} ({error.strerror}); check the folder's permissions or choose another with --state"
         ) from error
     return path.with_name(path.name + ".lock")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Leave somebody else's file as it is."""
+    if path.is_dir():
+        raise StateError(f"{path} is a folder; name a file with --state")
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(16)
+        if head and head != b"SQLite format 3\x00":
+            raise StateError(f"{path} is not a handoff state file; it is left as it is. Name another with --state")
+        if head and not _is_ours(path):
+            raise StateError(f"{path} is somebody else's database; it is left as it is. Name another file with --state")
+
+
+def _is_ours(path: Path) -> bool:
+    with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return not tables or migrations.migrations_table in tables
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

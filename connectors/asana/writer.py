@@ -181,7 +181,6 @@ class Writer:
     async def _is_member(self, project: str, member: str) -> bool:
         return bool(await self._api.every("/memberships", (), parent=project, member=member))
 
-
     async def _shown(self, project: str) -> Json | None:
         """The project, if an earlier attempt has published it; its content is people's from then on."""
         reply = await self._api.one(get(f"/projects/{project}", ("name", "privacy_setting", *BORN)))

@@ -302,3 +302,17 @@ async def test_what_was_decided_earlier_is_not_held_up_by_a_crm_that_is_down_or_
     world.win(third)
     assert (await world.sync()).result == "refused"
     assert world.shown() == ["Deal 0 onboarding"]
+
+
+async def test_a_condition_on_a_whole_record_or_list_is_remembered_by_name_and_length(tmp_path: Path) -> None:
+    asked = RULES.replace("deal.amount is not none and deal.amount >= 1000", "customer and deal.line_items | length > 50")
+    world = World(tmp_path, files={"rules.yaml": asked})
+    deal = world.deal(AccountId=world.account("Acme"))
+    world.line(deal, "one")
+    await world.sync()
+    world.clock.move(minutes=1)
+    world.win(deal)
+    assert (await world.sync()).result == "nothing to do"
+    told = next(note for note in world.audit() if note["rule"] == "onboard")
+    assert told["verdict"] == "passed"
+    assert told["detail"]["customer"] == "Acme"

@@ -154,3 +154,31 @@ def test_an_audit_is_read_newest_first_and_by_any_mark(store: Store) -> None:
     store.note("run", notes, NOW)
     assert [row["reason"] for row in store.audit()] == ["2", "1", "0"]
     assert [row["reason"] for row in store.audit(source="a", key="k")] == ["1"]
+
+
+@pytest.mark.parametrize("content", [b"dear diary", b"SQLite format 4\x00 almost"])
+def test_a_file_that_is_not_ours_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_bytes(content)
+    path.chmod(0o644)
+    with pytest.raises(StateError, match="not a handoff state file"):
+        Store(path, now=NOW)
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [entry.name for entry in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_somebody_elses_database_gets_no_tables_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as shop:
+        shop.execute("CREATE TABLE orders (id INTEGER)")
+    shop.close()
+    before = path.read_bytes()
+    with pytest.raises(StateError, match="somebody else's database"):
+        Store(path, now=NOW)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_no_state_file(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="is a folder"):
+        Store(tmp_path, now=NOW)
