@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -67,8 +68,9 @@ async def play(out: Path, *, data: Path | None, console: Console, bars: Any) -> 
     async with _stage(out, data, console) as stage:
         shown = await (_any_data(stage, data, bars) if data else _sample(stage, bars))
         stage.say("Sync again")
+        before = _visits(stage)
         again = await _flow(stage, bars)
-        stage.show(show.summary(again))
+        stage.show(show.summary(again), Text(f"  seen by the sandboxes: {_told(_visits(stage) - before)}", style="dim"))
         settled = again.result == "nothing to do"
         _farewell(stage, shown, data=data)
         return 0 if settled else 1
@@ -244,6 +246,17 @@ def _tally(stage: Stage) -> Mapping[str, int]:
     world = stage.asana.world
     keys = [line for task in world.tasks.values() for line in str(task.get("notes", "")).splitlines() if "handoff:" in line]
     return {"projects": len(world.projects), "tasks": len(world.tasks), "twice": len(keys) - len(set(keys))}
+
+
+def _visits(stage: Stage) -> Counter[str]:
+    """What the sandboxes themselves have counted."""
+    crm = Counter({f"Salesforce {what}": count for what, count in stage.salesforce.calls.items()})
+    return crm + Counter({f"Asana {what}": stage.asana.counts[what] for what in ("reads", "writes")})
+
+
+def _told(visits: Counter[str]) -> str:
+    writes = sum(visits[what] for what in ("Asana writes", "Salesforce collections", "Salesforce composite"))
+    return f"{writes} writes; " + ", ".join(f"{count} × {what}" for what, count in sorted(visits.items()))
 
 
 def _last_month(salesforce: Salesforce) -> date:
