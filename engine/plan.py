@@ -22,7 +22,7 @@ from engine.rules import CompiledRule, Rulebook, context
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A project already decided on: what its items were last wanted to be, by key."""
+    """A project already decided on: what its items were last wanted to be, by key; `planned` while it is only in this plan."""
 
     key: str
     target: str
@@ -33,6 +33,7 @@ class Existing:
     event_at: datetime
     url: str
     items: Mapping[str, Item]
+    planned: bool = False
 
 
 @dataclass(slots=True)
@@ -126,6 +127,8 @@ class Planner:
     def _create(self, firing: _Firing, action: CreateProject) -> Decision:
         change, key = firing.change, f"{firing.change.source}/{action.create}"
         standing = firing.project(action.create)
+        if standing is not None and standing.planned:
+            return firing.says("passed", f"its project {standing.key} is made by rule {standing.rule} already, in this plan")
         if standing is not None:
             where = f" ({standing.url})" if standing.url else ""
             return firing.says("passed", f"its project {standing.key} exists already{where}, made by rule {standing.rule}")
@@ -256,7 +259,7 @@ class _Cause:
         )
 
     def existing(self, key: str, items: Mapping[str, Item]) -> Existing:
-        return Existing(key, self.target, self.blueprint, self.source, self.rule, self.event, self.at, "", items)
+        return Existing(key, self.target, self.blueprint, self.source, self.rule, self.event, self.at, "", items, planned=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -20,8 +23,15 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"handoff {version('handoff')}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
+    _version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")] = False,
     log: Annotated[str, typer.Option(envvar="HANDOFF_LOG", help=f"Log to standard error as JSON lines: {', '.join(logs.LEVELS)}.")] = "",
 ) -> None:
     """Sync between CRMs and project tools."""
@@ -39,6 +49,9 @@ app.command()(demo)
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show 苏州 is no reason to fail
     app()
 
 

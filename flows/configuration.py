@@ -76,8 +76,8 @@ def _document(path: Path, root: Path, problems: list[Problem]) -> Document | Non
             raw = file.read(MAX_BYTES + 1)
         return parse(raw, shown)
     except OSError as error:
-        hint = "`handoff init` writes a working example" if path.name == "rules.yaml" else ""
-        problems.append(Problem(f"cannot be read ({error.strerror})", shown, hint=hint))
+        hint = "name the folder it is in with -C; `handoff init` writes a working example" if path.name == "rules.yaml" else ""
+        problems.append(Problem(f"cannot be read ({error.strerror})", str(path) if hint else shown, hint=hint))
     except Invalid as error:
         problems += error.problems
     return None

@@ -137,6 +137,10 @@ def summary(result: Summary) -> RenderableType:
         lines.append(Text(f"  made: {', '.join(kinds)}"))
     if result.calls:
         lines.append(Text("  calls: " + ", ".join(f"{count} to {system}" for system, count in result.calls.items()), style="dim"))
+    failed = [decision for decision in result.plan.decisions if decision.verdict == "failed"]
+    if failed:
+        cause = plain(failed[0].reason)
+        lines.append(Text(f"  {len(failed)} decisions failed, the first: {cause}; `handoff status` lists the records", style="red"))
     lines += [Text(f"  {plain(error)}", style="yellow") for error in result.errors[:5]]
     if len(result.errors) > 5:
         lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))

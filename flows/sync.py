@@ -261,6 +261,7 @@ async def _show_plan(planned: Plan) -> None:
             "record": decision.title or decision.source,
             "rule": decision.rule,
             "why": decision.reason,
+            "verdict": decision.verdict,
             "event": decision.event,
             "source": decision.source,
         }

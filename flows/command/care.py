@@ -24,7 +24,7 @@ class How(StrEnum):
 
 def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Try everything again that waits for a person. The next sync does it."""
-    with advice(), open_store(where(folder, state)) as store:
+    with advice(), open_store(where(folder, state), existing=True) as store:
         outbox, now = Outbox(store), utc_now()
         parked = outbox.parked()
         with store.transaction():
@@ -45,7 +45,7 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Decide about one parked action."""
-    with advice(), open_store(where(folder, state)) as store:
+    with advice(), open_store(where(folder, state), existing=True) as store:
         outbox = Outbox(store)
         intent = next((intent for intent in outbox.parked() if intent.seq == number), None)
         if intent is None:
@@ -113,7 +113,7 @@ def compact_state(
     as_json: Json = False,
 ) -> None:
     """Drop old history and give the space back."""
-    with advice(), open_store(where(folder, state)) as store:
+    with advice(), open_store(where(folder, state), existing=True) as store:
         gone, before, after = compact(store, keep_days=keep_days, now=utc_now())
         data: dict[str, Any] = {"rows": gone, "bytes_before": before, "bytes_after": after}
         Screen(as_json).show(Text(f"Dropped {gone:,} rows; {before:,} → {after:,} bytes."), data)

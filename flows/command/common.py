@@ -142,7 +142,10 @@ def loaded(where: Settings, *, connected: bool = True) -> Loaded:
     return load(where.folder, where.env, connect=connected)
 
 
-def open_store(where: Settings, *, read_only: bool = False) -> Store:
+def open_store(where: Settings, *, read_only: bool = False, existing: bool = False) -> Store:
+    """The state. With `existing` one that is missing is an error rather than made: nobody looks after the state of the wrong folder."""
+    if existing and not where.state.exists():
+        raise StateError(f"there is no state at {where.state} yet; run `handoff sync` first, or name the file with --state")
     return Store(where.state, now=Runtime().clock(), read_only=read_only)
 
 

@@ -89,10 +89,10 @@ def _status(found: Standing) -> Group:
         show.entries(
             "Waiting for a person (`handoff resolve NUMBER retry|dismiss|adopt`)",
             [(Text.assemble((str(row["number"]), "bold"), f"  {row['op']} {row['key']}"), (row["error"],)) for row in found.parked],
-            empty="Nothing waits for a person.",
+            empty="" if found.recheck else "Nothing waits for a person.",
         ),
         *_more("Refused by the CRM (`handoff retry` tries again)", found.refused),
-        *_more("Looked at again on the next run", found.recheck),
+        *_more("Could not be decided: mend the cause, the next sync looks at them again", found.recheck),
     )
 
 

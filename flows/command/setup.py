@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +41,11 @@ def init(
         try:
             for path in wanted:
                 (into / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / path, into / path)
+                (into / path).write_text(_modeline(path) + (ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
             _write_private(into / ".env", _ENV)
             _write_schemas(into / "schemas")
+            if not (into / ".gitignore").exists():
+                (into / ".gitignore").write_text(".env\nstate/\n", encoding="utf-8")
         except OSError as error:
             raise ConfigError([Problem(f"cannot be written ({error.strerror})", str(error.filename or into))]) from error
         steps = [
@@ -56,6 +57,12 @@ def init(
         lines = [Text(f"Wrote {len(wanted)} YAML files, their schemas and a .env to {into}.", style="green")]
         lines += [Text.assemble((f"  {what:8}", "bold"), how) for what, how in steps]
         Screen(as_json).show(Group(*lines), {"folder": str(into), "files": [str(path) for path in wanted]})
+
+
+def _modeline(path: Path) -> str:
+    """What editors with a YAML language server complete and check a file by."""
+    kind = {0: "rules", 1: f"mapping-{path.stem}", 2: "blueprint"}[len(path.parts) - 1]
+    return f"# yaml-language-server: $schema={'../' * (len(path.parts) - 1)}schemas/{kind}.schema.json\n"
 
 
 def _write_private(path: Path, text: str) -> None:

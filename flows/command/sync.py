@@ -110,6 +110,7 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
 
 
 async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summary, list[str]]:
+    loaded(there)  # a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
         async with session(there, store=store, bars=bars) as ready:
             pulled, planned = await gather(ready, _named(options, ready.sources))
@@ -153,6 +154,7 @@ def sync(
 
 
 async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
+    loaded(there)  # a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
         async with session(there, store=store, bars=bars) as ready:
             summary = await run_sync(ready, _named(options, ready.sources))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,4 +60,5 @@ class Desk:
         result = Plan()
         for each in changes:
             self.planner.plan(each, self.standing, result, **options)
+        self.standing = {key: replace(project, planned=False) for key, project in self.standing.items()}
         return result

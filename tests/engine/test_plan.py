@@ -27,6 +27,9 @@ def test_a_project_is_made_once_and_the_reason_names_it() -> None:
     again = desk.plan(change(deal(status="lost"), deal(status="won")))
     assert again.projects() == []
     assert again.decisions[0].reason == f"its project {KEY} exists already, made by rule onboard"
+    twice = Desk().plan(WON, WON)
+    assert len(twice.projects()) == 1
+    assert twice.decisions[1].reason == f"its project {KEY} is made by rule onboard already, in this plan"
 
 
 def test_a_condition_that_does_not_hold_is_told_with_what_it_saw() -> None:

@@ -36,7 +36,12 @@ def test_init_writes_a_configuration_that_checks_and_a_private_env_to_fill_in(tm
     made = CliRunner().invoke(app, ["init", str(folder)])
     assert made.exit_code == 0
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
-    assert (folder / "rules.yaml").read_bytes() == (ROOT / "rules.yaml").read_bytes()
+    _, _, rest = (folder / "rules.yaml").read_text(encoding="utf-8").partition("\n")
+    assert rest == (ROOT / "rules.yaml").read_text(encoding="utf-8")
+    for path in ("rules.yaml", "mappings/asana.yaml", "mappings/blueprints/vip-account-review.yaml"):
+        schema = (folder / path).read_text(encoding="utf-8").splitlines()[0].partition("$schema=")[2]
+        assert ((folder / path).parent / schema).is_file(), "editors find the schema each file names"
+    assert ".env" in (folder / ".gitignore").read_text(encoding="utf-8").split()
     assert CliRunner().invoke(app, ["check", "--offline", "-C", str(folder)]).exit_code == 0
 
 
@@ -66,7 +71,7 @@ def test_after_init_check_names_each_variable_that_is_not_filled_in(tmp_path: Pa
     assert checked.exit_code == 2
     for name in CONNECTED.keys() - {"SALESFORCE_LOGIN_URL"}:
         assert f"the environment variable {name} is not set" in checked.stderr
-    assert "mappings/asana.yaml:6:10" in checked.stderr
+    assert "mappings/asana.yaml:7:10" in checked.stderr
 
 
 # check
