@@ -25,11 +25,15 @@ def plan(session: Session, pulled: Pulled) -> Plan:
     return result
 
 
+def excess(session: Session, result: Plan) -> list[str]:
+    """The limits of rules.yaml that a plan exceeds; empty for a plan that may run."""
+    rules = session.configuration.rules
+    return over_limits(result, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+
+
 def guard(session: Session, result: Plan) -> None:
     """Raises UnsafePlan when a limit is exceeded."""
-    rules = session.configuration.rules
-    reasons = over_limits(result, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
-    if reasons:
+    if reasons := excess(session, result):
         raise UnsafePlan(reasons)
 
 

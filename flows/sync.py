@@ -23,9 +23,10 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
 from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
-from engine.plan import Plan, over_limits
+from engine.plan import Plan
 from flows.configuration import load
 from flows.pipeline import Options, Summary, absorb, accept, apply, begin, catch_up, finish, gather, new_run_id, report_back, settle
+from flows.planning import excess
 from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
@@ -196,8 +197,7 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
         await pull_and_plan(work)
         planned = work.summary.plan
         await _show_plan(planned)
-        rules = session.configuration.rules
-        reasons = over_limits(planned, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+        reasons = excess(session, planned)
     told = f"plan {planned.digest}: {_counted(planned.counts()) or 'nothing to do'}"
     return Completed(message=f"{told}; above its limits: {'; '.join(reasons)}" if reasons else told)
 

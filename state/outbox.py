@@ -269,13 +269,8 @@ class Outbox:
     # what is there
 
     def links(self, keys: Sequence[str]) -> dict[str, Link]:
-        found: dict[str, Link] = {}
-        for start in range(0, len(keys), 500):
-            chunk = keys[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE key IN ({marks})", chunk)  # noqa: S608
-            found.update((row[0], _link(row)) for row in rows)
-        return found
+        rows = self._store.look_up(f"SELECT {_LINK} FROM link WHERE key IN ({{marks}})", (), keys)  # noqa: S608
+        return {row[0]: _link(row) for row in rows}
 
     def matching(self, what: str) -> list[Link]:
         """Links whose URL or remote id is `what`."""
@@ -288,13 +283,8 @@ class Outbox:
 
     def projects_of(self, sources: Sequence[str]) -> list[Link]:
         """The project links made from any of these CRM objects."""
-        found: list[Link] = []
-        for start in range(0, len(sources), 500):
-            chunk = sources[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND source IN ({marks})"  # noqa: S608
-            found.extend(_link(row) for row in self._db.execute(statement, chunk))
-        return found
+        statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND source IN ({{marks}})"  # noqa: S608
+        return [_link(row) for row in self._store.look_up(statement, (), sources)]
 
     def published(self, target: str = "") -> list[Link]:
         """Projects people can see."""
@@ -317,28 +307,17 @@ class Outbox:
         return int(row[0])
 
     def by_remote(self, target: str, remote_ids: Sequence[str]) -> dict[str, Link]:
-        found: dict[str, Link] = {}
-        for start in range(0, len(remote_ids), 500):
-            chunk = remote_ids[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND target = ? AND remote_id IN ({marks})"  # noqa: S608
-            found.update((row[15], _link(row)) for row in self._db.execute(statement, (target, *chunk)))
-        return found
+        statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND target = ? AND remote_id IN ({{marks}})"  # noqa: S608
+        links = (_link(row) for row in self._store.look_up(statement, (target,), remote_ids))
+        return {link.remote_id: link for link in links}
 
     def locate(self, target: str, remote_ids: Collection[str]) -> dict[str, str]:
         """Of the objects we made: the remote id of the project each is in."""
-        found: dict[str, str] = {}
-        ids = list(remote_ids)
-        for start in range(0, len(ids), 500):
-            chunk = ids[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            rows = self._db.execute(
-                "SELECT link.remote_id, home.remote_id FROM link JOIN link AS home ON home.key = link.project"  # noqa: S608
-                f" WHERE link.target = ? AND link.remote_id IN ({marks}) AND link.kind <> 'dependency'",
-                (target, *chunk),
-            )
-            found.update(rows.fetchall())
-        return found
+        statement = (
+            "SELECT link.remote_id, home.remote_id FROM link JOIN link AS home ON home.key = link.project"
+            " WHERE link.kind <> 'dependency' AND link.target = ? AND link.remote_id IN ({marks})"
+        )
+        return dict(self._store.look_up(statement, (target,), remote_ids))
 
     def orphans(self, target: str, since: datetime) -> list[str]:
         """Nonces of creates given up since then; what turns up under them is nobody's."""

@@ -63,7 +63,10 @@ class Run:
 class Store:
     """Raises StateError for what a user can do something about: held, newer than the program, read-only, full, damaged."""
 
-    def __init__(self, path: Path, *, now: datetime, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
+        """With `read_only` or `existing`, a file that is missing is an error rather than made."""
+        if (read_only or existing) and not path.exists():
+            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
         self.path = path
         self.read_only = read_only
         self._lock = None if read_only else Lock(_prepared(path), now=now)
@@ -130,7 +133,8 @@ class Store:
     # snapshots
 
     def snapshots(self, system: str, kind: CrmKind, ids: Iterable[str]) -> dict[str, Snapshot]:
-        found = self._in("SELECT {columns} FROM snapshot WHERE system = ? AND kind = ? AND id IN ({marks})", (system, kind), ids)
+        statement = f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND id IN ({{marks}})"  # noqa: S608 - names from below
+        found = self.look_up(statement, (system, kind), ids)
         return {row[0]: _snapshot(row) for row in found}
 
     def all_snapshots(self, system: str, kind: CrmKind) -> Iterator[Snapshot]:
@@ -256,12 +260,12 @@ class Store:
                 gone += self.db.execute(statement, (stamp(cut),)).rowcount
         return gone
 
-    def _in(self, statement: str, head: tuple[Any, ...], ids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    def look_up(self, statement: str, head: tuple[Any, ...], ids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement with `IN ({marks})`, however many ids there are; `head` are the parameters before them."""
         pending = list(ids)
         for start in range(0, len(pending), _CHUNK):
             chunk = pending[start : start + _CHUNK]
-            text = statement.format(columns=_COLUMNS, marks=",".join("?" * len(chunk)))
-            yield from self.db.execute(text, (*head, *chunk)).fetchall()
+            yield from self.db.execute(statement.format(marks=",".join("?" * len(chunk))), (*head, *chunk)).fetchall()
 
 
 _COLUMNS = "id, hash, data, customer, deleted, merged_into, modified_at"
@@ -306,8 +310,6 @@ def _is_ours(path: Path) -> bool:
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     with explained(path):
-        if read_only and not path.exists():
-            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA foreign_keys = ON")

@@ -143,17 +143,14 @@ def loaded(where: Settings, *, connected: bool = True) -> Loaded:
 
 
 def open_store(where: Settings, *, read_only: bool = False, existing: bool = False) -> Store:
-    """The state. With `existing` one that is missing is an error rather than made: nobody looks after the state of the wrong folder."""
-    if existing and not where.state.exists():
-        raise StateError(f"there is no state at {where.state} yet; run `handoff sync` first, or name the file with --state")
-    return Store(where.state, now=Runtime().clock(), read_only=read_only)
+    """The state. With `existing` one that is missing is not made: nobody looks after the state of the wrong folder."""
+    return Store(where.state, now=Runtime().clock(), read_only=read_only, existing=existing)
 
 
 @asynccontextmanager
-async def session(where: Settings, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
+async def session(ready: Loaded, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
     """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight, for a while; the second ends it at once."""
     world = runtime or Runtime()
-    ready = loaded(where)
     halt = Stop()
     with _signals(halt):
         async with connect(ready, world) as (sources, targets):

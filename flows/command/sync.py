@@ -13,7 +13,6 @@ from rich.text import Text
 
 from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target
 from engine.model import Problem
-from engine.plan import over_limits
 from flows import show
 from flows.command.common import (
     Bars,
@@ -33,6 +32,7 @@ from flows.command.common import (
 )
 from flows.configuration import Loaded, at
 from flows.pipeline import Options, Summary, gather, run_sync
+from flows.planning import excess
 from flows.session import connect
 from flows.settings import Settings
 
@@ -110,12 +110,11 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
 
 
 async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summary, list[str]]:
-    loaded(there)  # a configuration that is wrong leaves no state behind
+    configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
-        async with session(there, store=store, bars=bars) as ready:
+        async with session(configured, store=store, bars=bars) as ready:
             pulled, planned = await gather(ready, _named(options, ready.sources))
-            rules = ready.configuration.rules
-            reasons = over_limits(planned, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+            reasons = excess(ready, planned)
             summary = Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts)
             _tell_missing(options, summary)
             return summary, reasons
@@ -154,9 +153,9 @@ def sync(
 
 
 async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
-    loaded(there)  # a configuration that is wrong leaves no state behind
+    configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
-        async with session(there, store=store, bars=bars) as ready:
+        async with session(configured, store=store, bars=bars) as ready:
             summary = await run_sync(ready, _named(options, ready.sources))
             if isinstance(summary.error, ConfigError):
                 raise summary.error
