@@ -55,12 +55,28 @@ class Limits(Section):
     projects_per_run: int = Field(
         25, ge=0, description="New projects one run may create; above it the whole plan is refused until forced or approved."
     )
-    updates_per_run: int = Field(500, ge=0, description="Existing objects one run may update.")
+    updates_per_run: int = Field(500, ge=0, description="Existing objects one run may update, objects added to existing projects included.")
+    comments_per_run: int = Field(100, ge=0, description="Comments and status updates one run may make.")
     objects_per_project: int = Field(1500, ge=1, description="Objects one project may consist of; a larger one is refused by itself.")
+    deleted_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="Share of a kind's known records that one run may take for deleted or merged; more looks like a fault of the CRM."
+        " Ten are never too many; 1 switches it off.",
+    )
+    emptied_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the records with a value in some field that may lose it in one run; otherwise likewise."
+    )
+    touched_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the existing projects that one run may change, in whatever way; otherwise likewise."
+    )
 
 
 class RuleLimits(Section):
     projects_per_run: int | None = Field(None, ge=0, description="New projects this rule may create in one run.")
+    updates_per_run: int | None = Field(None, ge=0, description="Objects of projects made by this rule that one run may update.")
+    comments_per_run: int | None = Field(None, ge=0, description="Comments and status updates this rule may make in one run.")
 
 
 class CreateProject(Section):

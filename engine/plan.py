@@ -36,18 +36,28 @@ class Existing:
     planned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A sign that the CRM is at fault rather than that business has changed: in words, and in which records it was seen."""
+
+    reason: str
+    sources: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Plan:
-    """What a run would do: the actions in order, every decision, and notes about what was assumed or left out (by project key)."""
+    """What a run would do: the actions in order, every decision, notes about what was assumed or left out (by project key), and alarms."""
 
     actions: list[Action] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    alarms: list[Alarm] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
-        """Twelve characters that stand for exactly these actions."""
-        text = json.dumps([_essence(action) for action in self.actions], sort_keys=True, default=str, ensure_ascii=False)
+        """Twelve characters that stand for exactly these actions, and for what caused alarm."""
+        essence = [_essence(action) for action in self.actions] + [[alarm.reason, *alarm.sources] for alarm in self.alarms]
+        text = json.dumps(essence, sort_keys=True, default=str, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def counts(self) -> Counter[str]:
@@ -58,22 +68,6 @@ class Plan:
 
     def projects(self) -> list[Action]:
         return [action for action in self.actions if action.op == "create" and action.item.kind == "project"]
-
-
-def over_limits(plan: Plan, limits: Limits, per_rule: Mapping[str, int | None]) -> list[str]:
-    """The limits a plan exceeds, each with what it allows and what was asked."""
-    by_rule = Counter(action.rule for action in plan.projects())
-    updates = sum(1 for action in plan.actions if action.op == "update")
-    found = []
-    if (projects := sum(by_rule.values())) > limits.projects_per_run:
-        found.append(f"{projects} new projects, limits.projects_per_run allows {limits.projects_per_run}")
-    if updates > limits.updates_per_run:
-        found.append(f"{updates} updates, limits.updates_per_run allows {limits.updates_per_run}")
-    for rule, count in by_rule.items():
-        most = per_rule.get(rule)
-        if most is not None and count > most:
-            found.append(f"{count} new projects by rule {rule}, its limits.projects_per_run allows {most}")
-    return found
 
 
 class Planner:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from connectors.base import UnsafePlan
 from engine.events import Change
-from engine.plan import Existing, Plan, over_limits
+from engine.limits import over_limits
+from engine.plan import Existing, Plan
+from flows.alarms import alarms
 from flows.pull import Pulled
 from flows.session import Session
 from state import Note
@@ -15,7 +17,7 @@ from state import Note
 
 def plan(session: Session, pulled: Pulled) -> Plan:
     """What the pulled changes call for. Touches nothing."""
-    result = Plan()
+    result = Plan(alarms=alarms(session, pulled))
     work: list[tuple[Change, frozenset[str] | None]] = [*((change, None) for change in pulled.changes.values()), *pulled.history]
     existing = _existing(session, pulled, (change for change, _ in work))
     for done, (change, among) in enumerate(work, 1):
@@ -26,13 +28,14 @@ def plan(session: Session, pulled: Pulled) -> Plan:
 
 
 def excess(session: Session, result: Plan) -> list[str]:
-    """The limits of rules.yaml that a plan exceeds; empty for a plan that may run."""
+    """Why a plan needs a person's word: what is alarming, and the limits of rules.yaml that it exceeds. Empty for a plan that may run."""
     rules = session.configuration.rules
-    return over_limits(result, rules.limits, {rule.name: rule.limits.projects_per_run for rule in rules.rules})
+    projects = session.outbox.counts()["projects"]
+    return over_limits(result, rules.limits, {rule.name: rule.limits for rule in rules.rules}, projects=projects)
 
 
 def guard(session: Session, result: Plan) -> None:
-    """Raises UnsafePlan when a limit is exceeded."""
+    """Raises UnsafePlan for a plan that needs a person's word."""
     if reasons := excess(session, result):
         raise UnsafePlan(reasons)
 

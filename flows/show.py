@@ -11,6 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from connectors.base import UnsafePlan
+from engine.limits import by_rule
 from engine.model import Action, Decision, Problem
 from engine.plan import Plan
 from flows.pipeline import Summary
@@ -53,8 +55,29 @@ def plan(result: Plan) -> RenderableType:
         parts += [_notes(assumed), Text()]
     counts = result.counts()
     told = ", ".join(f"{count} × {what}" for what, count in sorted(counts.items())) or "nothing to do"
-    parts.append(Text.assemble(("Plan ", "bold"), (result.digest if result.actions else "empty", "bold cyan"), f": {told}"))
+    digest = result.digest if result.actions or result.alarms else "empty"
+    parts.append(Text.assemble(("Plan ", "bold"), (digest, "bold cyan"), f": {told}"))
     return Group(*parts)
+
+
+def refusal(result: Plan, reasons: Sequence[str], *, what: str) -> RenderableType:
+    """Why a plan needs a person's word, how much each rule asks for, and the two ways to go on."""
+    parts: list[RenderableType] = [Text()]
+    if asked := by_rule(result):
+        parts += [_asked(asked), Text()]
+    parts += [Text(what, style="bold red"), *(Padding(Text(reason, style="red"), (0, 0, 0, 2), expand=False) for reason in reasons)]
+    ways = f"If it is meant: `handoff sync --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
+    return Group(*parts, Text(ways, style="yellow"))
+
+
+def _asked(asked: Mapping[str, Counter[str]]) -> Table:
+    table = Table(title="How much each rule asks for", title_justify="left", title_style="bold")
+    table.add_column("Rule")
+    for heading in ("New projects", "Updates", "Comments"):
+        table.add_column(heading, justify="right")
+    for rule, counts in sorted(asked.items()):
+        table.add_row(rule or "(kept in step)", *(f"{counts[what]:,}" for what in ("projects", "updates", "comments")))
+    return table
 
 
 def _actions(result: Plan) -> Table:
@@ -144,7 +167,7 @@ def summary(result: Summary) -> RenderableType:
     lines += [Text(f"  {plain(error)}", style="yellow") for error in result.errors[:5]]
     if len(result.errors) > 5:
         lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))
-    if result.error is not None:
+    if result.error is not None and result.result != "refused":
         lines.append(Text(f"  {result.error}", style="red"))
     return Group(*lines)
 
@@ -175,6 +198,7 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "calls": result.calls,
         "errors": result.errors,
         "error": str(result.error) if result.error else "",
+        "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],
         "plan": plan_data(result.plan),
     }
 
@@ -183,6 +207,7 @@ def plan_data(result: Plan) -> Mapping[str, Any]:
     return {
         "digest": result.digest,
         "counts": dict(result.counts()),
+        "by_rule": {rule: dict(counts) for rule, counts in by_rule(result).items()},
         "actions": [
             {
                 **{

@@ -23,6 +23,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
 from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
+from engine.limits import by_rule
 from engine.plan import Plan
 from flows.configuration import load
 from flows.pipeline import Options, Summary, absorb, accept, apply, begin, catch_up, finish, gather, new_run_id, report_back, settle
@@ -199,7 +200,7 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
         await _show_plan(planned)
         reasons = excess(session, planned)
     told = f"plan {planned.digest}: {_counted(planned.counts()) or 'nothing to do'}"
-    return Completed(message=f"{told}; above its limits: {'; '.join(reasons)}" if reasons else told)
+    return Completed(message=f"{told}; a sync would refuse it, above its limits: {'; '.join(reasons)}" if reasons else told)
 
 
 @asynccontextmanager
@@ -272,6 +273,9 @@ async def _show_plan(planned: Plan) -> None:
         await acreate_table_artifact(
             [*rows, *others][:MOST_ROWS], key="plan", description=f"Plan {planned.digest}: {_counted(planned.counts())}"
         )
+    if asked := by_rule(planned):
+        counts = [{"rule": rule, **{what: of[what] for what in ("projects", "updates", "comments")}} for rule, of in sorted(asked.items())]
+        await acreate_table_artifact(counts, key="by-rule", description="How much each rule asks for")
     if passed:
         await acreate_table_artifact(passed[:MOST_ROWS], key="passed-over", description=f"{len(passed)} decisions to do nothing, and why")
 
@@ -309,6 +313,8 @@ def _final(summary: Summary) -> State[Any]:
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )
     message = f"{summary.result}{': ' + told if told else ''}{'; ' + str(summary.error) if summary.error else ''}"
+    if isinstance(summary.error, UnsafePlan):
+        message += f". If it is meant, run sync with approve={summary.plan.digest} for exactly this plan, or with force"
     if summary.error is not None:
         return Failed(message=message, name="Refused" if summary.result == "refused" else "Failed")
     return Completed(message=message, name={"with errors": "CompletedWithErrors", "waiting": "Waiting"}.get(summary.result, "Completed"))

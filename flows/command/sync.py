@@ -11,7 +11,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target
+from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target, UnsafePlan
 from engine.model import Problem
 from flows import show
 from flows.command.common import (
@@ -102,8 +102,8 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
         parts: list[Any] = [Text(line) for line in show.baseline(summary)]
         parts.append(show.plan(summary.plan))
         if reasons:
-            parts.append(Text(f"Above its limits, a sync would refuse it: {'; '.join(reasons)}", style="yellow"))
-        if summary.plan.actions:
+            parts.append(show.refusal(summary.plan, reasons, what="A sync would refuse this plan:"))
+        elif summary.plan.actions:
             parts.append(Text(f"`handoff sync --approve {summary.plan.digest}` carries out exactly this.", style="dim"))
         data = {**show.plan_data(summary.plan), "baseline": dict(summary.baselined), "over_limits": reasons}
         Screen(as_json).show(Group(*parts), data)
@@ -166,13 +166,11 @@ async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
 def show_summary(summary: Summary, *, as_json: bool) -> None:
     """Show a run's summary and leave with its exit code."""
     screen = Screen(as_json)
-    if summary.result == "refused":
-        advice_text = Text(
-            f"Nothing was done. If this is meant: `handoff sync --approve {summary.plan.digest}`, or --force.", style="yellow"
-        )
-        screen.show(Group(show.plan(summary.plan), show.summary(summary), advice_text), show.as_data(summary))
-    else:
-        screen.show(show.summary(summary), show.as_data(summary))
+    shown = show.summary(summary)
+    if isinstance(summary.error, UnsafePlan):
+        refusal = show.refusal(summary.plan, summary.error.reasons, what="Refused; nothing was done:")
+        shown = Group(show.plan(summary.plan), refusal, Text(), shown)
+    screen.show(shown, show.as_data(summary))
     raise typer.Exit(_exit(summary))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from engine.config import Limits
-from engine.plan import over_limits
 from tests.engine.planning import AT, KEY, TRAITS, Desk, change, customer, deal, planner
 from tests.flows.files import RULES
 
@@ -108,12 +106,3 @@ def test_a_project_of_too_many_objects_is_refused_by_itself() -> None:
     assert plan.actions == []
     assert plan.decisions[0].verdict == "failed"
     assert plan.decisions[0].reason == "the project would have 9 objects, limits.objects_per_project allows 8"
-
-
-def test_limits_name_what_they_allow_and_what_was_asked() -> None:
-    plan = Desk().plan(WON)
-    assert over_limits(plan, Limits(projects_per_run=1), {"onboard": 1}) == []
-    assert over_limits(plan, Limits(projects_per_run=0), {"onboard": 0, "vip": 0}) == [
-        "1 new projects, limits.projects_per_run allows 0",
-        "1 new projects by rule onboard, its limits.projects_per_run allows 0",
-    ]

@@ -97,7 +97,7 @@ async def test_a_run_tells_its_story_in_artifacts_and_has_stages_for_tasks_never
     assert (state.name, state.message) == ("Completed", "done: 27 created, 3 published, 3 written back")
     flow_run, artifacts = await seen(state)
     assert flow_run.name == f"sync {desk.folder.name}"
-    assert artifacts.keys() == {"plan", "passed-over", "projects", "outcome", "apply-progress"}
+    assert artifacts.keys() == {"plan", "by-rule", "passed-over", "projects", "outcome", "apply-progress"}
     assert [row["project"] for row in rows(artifacts["plan"])] == [f"Deal {number} onboarding" for number in (1, 2, 3)]
     assert all("rules.yaml:7" in row["why"] for row in rows(artifacts["plan"]))
     assert "3 × create project" in str(artifacts["plan"].description)
@@ -127,7 +127,11 @@ async def test_a_run_above_its_limits_is_called_refused_and_the_forced_one_says_
     await won(desk, 11)
     refused = await run(flows.sync, desk)
     assert (refused.name, refused.is_failed()) == ("Refused", True)
-    assert "refused" in str(refused.message)
+    assert "11 new projects, limits.projects_per_run allows 10" in str(refused.message)
+    _, artifacts = await seen(refused)
+    assert rows(artifacts["by-rule"]) == [{"rule": "onboard", "projects": 11, "updates": 0, "comments": 0}]
+    digest = str(artifacts["plan"].description).split()[1].rstrip(":")
+    assert f"approve={digest} for exactly this plan" in str(refused.message)
     assert desk.world.shown() == []
     forced = await run(flows.sync, desk, force=True, backfill=date(2030, 1, 1))
     assert forced.is_completed()
