@@ -124,16 +124,13 @@ class Outbox:
             (key,),
         )
         self._db.execute("UPDATE link SET want = ? WHERE key = ?", (dump(action.item.fields), key))
-        unsent = self._db.execute(
-            "SELECT 1 FROM intent WHERE key = ? AND op = 'create' AND state = 'open' AND sent_at IS NULL", (key,)
-        ).fetchone()
-        if unsent:
-            return
         waiting = self._db.execute(
             "SELECT seq, changed, keep FROM intent WHERE key = ? AND op = 'update' AND state = 'open' AND sent_at IS NULL", (key,)
         ).fetchone()
         if waiting is None:
-            self._intend(action, UPDATE_STAGE, run, now)
+            unsent = "SELECT 1 FROM intent WHERE key = ? AND op = 'create' AND state = 'open' AND sent_at IS NULL"
+            if self._db.execute(unsent, (key,)).fetchone() is None:
+                self._intend(action, UPDATE_STAGE, run, now)
             return
         changed, keep = _joined(load(waiting[1]), action.changed), {**load(waiting[2]), **action.keep}
         self._db.execute(

@@ -60,6 +60,17 @@ def test_an_update_of_what_was_not_sent_changes_what_will_be_sent(outbox: Outbox
     assert outbox.links([TASK])[TASK].item.fields == {"name": "Two"}
 
 
+def test_an_update_that_waits_behind_a_creation_sent_again_brings_the_latest_values(outbox: Outbox) -> None:
+    outbox.decide([action("create")], "run", NOW)
+    outbox.sent([only(outbox)], {1: "nonce"}, NOW)
+    outbox.decide([action("update", fields={"name": "Two"}, changed={"name": "Two"})], "run", NOW)
+    create, _ = outbox.of_project(PROJECT)
+    outbox.settle([Outcome(create, "again", due_at=NOW)], NOW)
+    outbox.decide([action("update", fields={"name": "Three"}, changed={"name": "Three"})], "run", NOW)
+    assert outbox.links([TASK])[TASK].item.fields == {"name": "Three"}
+    assert [intent.changed for intent in outbox.of_project(PROJECT)] == [{}, {"name": "Three"}]
+
+
 def test_an_update_of_what_is_in_doubt_waits_and_remembers_what_was_sent(outbox: Outbox) -> None:
     outbox.decide([action("create")], "run", NOW)
     outbox.sent([only(outbox)], {1: "nonce"}, NOW)
