@@ -1,6 +1,7 @@
 """The sync-state store: what was seen, what was decided, what was done."""
 
-from state.outbox import Intent, Link, Outbox, Outcome
+from state.outbox import Outbox
+from state.rows import Intent, Link, Outcome
 from state.store import Note, Run, Snapshot, Store
 
 __all__ = ["Intent", "Link", "Note", "Outbox", "Outcome", "Run", "Snapshot", "Store"]

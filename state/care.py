@@ -1,14 +1,13 @@
-"""Looking after the state file: is it sound, a copy of it, making it small again."""
+"""Looking after the state: is it sound, a copy of it, making it small again."""
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from connectors.base import StateError
-from state.store import Store, explained
+from state.store import Store
 
 _TABLES = ("snapshot", "link", "intent", "audit", "run", "recheck", "write_back")
 _RULES = (
@@ -20,7 +19,7 @@ _RULES = (
     ),
     (
         "SELECT count(*) FROM (SELECT 1 FROM link WHERE remote_id <> '' AND kind <> 'dependency'"
-        " GROUP BY target, kind, remote_id HAVING count(*) > 1)",
+        " GROUP BY target, kind, remote_id HAVING count(*) > 1) AS twice",
         "objects that stand for two keys",
     ),
     ("SELECT count(*) FROM link AS child WHERE parent <> '' AND parent NOT IN (SELECT key FROM link)", "links whose parent is unknown"),
@@ -38,13 +37,12 @@ class Health:
 
 
 def verify(store: Store) -> Health:
-    """SQLite's own check, then that the tables agree with each other."""
-    with explained(store.path):
-        found = [row[0] for row in store.db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        for statement, what in _RULES:
-            if count := store.db.execute(statement).fetchone()[0]:
-                found.append(f"{count} {what}")
-        counts = {table: store.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _TABLES}  # noqa: S608 - names from above
+    """The engine's own check, then that the tables agree with each other."""
+    found = store.db.check()
+    for statement, what in _RULES:
+        if count := store.db.execute(statement).fetchone()[0]:
+            found.append(f"{count} {what}")
+    counts = {table: store.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _TABLES}  # noqa: S608 - names from above
     return Health(tuple(found), counts)
 
 
@@ -54,20 +52,13 @@ def backup(store: Store, to: Path) -> int:
         to.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise StateError(f"cannot write {to} ({error.strerror}); name a new file in a folder you may write to") from error
-    with explained(to):
-        copy = sqlite3.connect(to)
-        try:
-            store.db.conn.backup(copy)
-        finally:
-            copy.close()
+    store.db.backup(to)
     return to.stat().st_size
 
 
 def compact(store: Store, *, keep_days: int, now: datetime) -> tuple[int, int, int]:
     """Drop history older than `keep_days` and give the space back: rows gone, bytes before, bytes after."""
-    before = store.path.stat().st_size
+    before = store.db.size()
     gone = store.forget_before(now - timedelta(days=keep_days))
-    with explained(store.path):
-        store.db.execute("VACUUM")
-        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return gone, before, store.path.stat().st_size
+    store.db.vacuum()
+    return gone, before, store.db.size()

@@ -9,78 +9,18 @@ Doubt is `sent_at` on an open create. Nothing here forgets it but `settle` with 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-from engine.model import Action, Item, ItemKind
+from engine.model import Action, Op
 from state.codec import dump, load, moment, stamp
+from state.rows import INTENT, LINK, PUBLISH_STAGE, UPDATE_STAGE, Intent, Link, Outcome, intent_of, link_of, new_link, stage_of
 from state.store import Store
 
-STAGES: Mapping[ItemKind, int] = {"project": 0, "section": 1, "task": 2, "dependency": 5, "comment": 7, "status": 7}
-SUBTASK_STAGE, PUBLISH_STAGE, UPDATE_STAGE = 3, 6, 8
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Key ↔ remote object. `want` are the fields as last decided, `base` as last written; `remote_id` is empty until the tool holds it."""
-
-    item: Item
-    target: str
-    source: str
-    blueprint: str
-    rule: str
-    event: str
-    event_at: datetime
-    why: str
-    base: Mapping[str, Any] = field(default_factory=dict)
-    remote_id: str = ""
-    url: str = ""
-    done_at: str = ""
-    published_at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An action that was decided and is not known to be done."""
-
-    seq: int
-    key: str
-    op: Literal["create", "update", "publish"]
-    target: str
-    project: str
-    stage: int
-    changed: Mapping[str, Any]
-    keep: Mapping[str, str]
-    why: str
-    run: str
-    state: Literal["open", "done", "parked", "dismissed"]
-    sent_at: datetime | None
-    nonce: str
-    attempts: int
-    due_at: datetime
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one intent.
-
-    done      the object as the tool now holds it; `base` are the fields that were written
-    doubt     a create whose answer was lost: look again at `due_at`
-    again     certainly not done: try again at `due_at`; an attempt only if `counts`
-    parked    refused for good; waits for a person
-    """
-
-    intent: Intent
-    verdict: Literal["done", "doubt", "again", "parked"]
-    remote_id: str = ""
-    url: str = ""
-    base: Mapping[str, Any] = field(default_factory=dict)
-    due_at: datetime | None = None
-    error: str = ""
-    counts: bool = True
+T = TypeVar("T")
 
 
 class Outbox:
@@ -92,61 +32,58 @@ class Outbox:
 
     def decide(self, actions: Iterable[Action], run: str, now: datetime) -> None:
         """Record decisions. A key is born once: a create of a known key is left out. An update of what was not sent changes what will be sent."""
+        by_op = _grouped(actions, lambda action: action.op)
+        self._create(by_op["create"], run, now)
+        self._update(by_op["update"], run, now)
+        self._intend(_NEW_INTENT, ((action, PUBLISH_STAGE) for action in by_op["publish"]), run, now)
+
+    def _create(self, actions: Sequence[Action], run: str, now: datetime) -> None:
+        known = {
+            row[0]
+            for row in self._store.look_up("SELECT key FROM link WHERE key IN ({marks})", (), [action.item.key for action in actions])
+        }
+        born: dict[str, Action] = {}
         for action in actions:
-            match action.op:
-                case "create":
-                    self._create(action, run, now)
-                case "update":
-                    self._update(action, run, now)
-                case "publish":
-                    self._intend(action, PUBLISH_STAGE, run, now)
+            if action.item.key not in known:
+                born.setdefault(action.item.key, action)
+        self._db.executemany(_NEW_LINK, [new_link(action, now) for action in born.values()])
+        self._intend(_BIRTH, ((action, stage_of(action.item)) for action in born.values()), run, now)
 
-    def _create(self, action: Action, run: str, now: datetime) -> None:
-        item = action.item
-        born = self._db.execute(
-            "INSERT OR IGNORE INTO link (key, kind, target, project, parent, section, depends_on, source, blueprint, rule, event, event_at, why,"
-            " want, decided_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(item.key, item.kind, action.target, item.project, item.parent, item.section, dump(item.depends_on)),
-                *(action.source, action.blueprint, action.rule, action.event, stamp(action.event_at), action.why),
-                *(dump(item.fields), stamp(now)),
-            ),
-        ).rowcount
-        if born:
-            self._intend(action, _stage(item), run, now)
-
-    def _update(self, action: Action, run: str, now: datetime) -> None:
-        key = action.item.key
+    def _update(self, actions: Sequence[Action], run: str, now: datetime) -> None:
+        latest: dict[str, Action] = {}
+        for action in actions:
+            latest[action.item.key] = _both(latest.get(action.item.key), action)
         # a create in doubt may turn out to have been carried out: with what was wanted then
-        self._db.execute(
+        self._db.executemany(
             "UPDATE link SET base = want WHERE key = ? AND base = '{}'"
             " AND EXISTS (SELECT 1 FROM intent WHERE intent.key = link.key AND op = 'create' AND state = 'open' AND sent_at IS NOT NULL)",
-            (key,),
+            [(key,) for key in latest],
         )
-        self._db.execute("UPDATE link SET want = ? WHERE key = ?", (dump(action.item.fields), key))
-        waiting = self._db.execute(
-            "SELECT seq, changed, keep FROM intent WHERE key = ? AND op = 'update' AND state = 'open' AND sent_at IS NULL", (key,)
-        ).fetchone()
-        if waiting is None:
-            unsent = "SELECT 1 FROM intent WHERE key = ? AND op = 'create' AND state = 'open' AND sent_at IS NULL"
-            if self._db.execute(unsent, (key,)).fetchone() is None:
-                self._intend(action, UPDATE_STAGE, run, now)
-            return
-        changed, keep = _joined(load(waiting[1]), action.changed), {**load(waiting[2]), **action.keep}
-        self._db.execute(
-            "UPDATE intent SET changed = ?, keep = ?, why = ? WHERE seq = ?", (dump(changed), dump(keep), action.why, waiting[0])
-        )
+        self._db.executemany("UPDATE link SET want = ? WHERE key = ?", [(dump(action.item.fields), key) for key, action in latest.items()])
+        creates, updates = self._unsent("create", latest), self._unsent("update", latest)
+        rows = []
+        for key, (seq, changed, keep) in updates.items():
+            action = latest[key]
+            rows.append((dump(_joined(load(changed), action.changed)), dump({**load(keep), **action.keep}), action.why, seq))
+        self._db.executemany("UPDATE intent SET changed = ?, keep = ?, why = ? WHERE seq = ?", rows)
+        fresh = (action for key, action in latest.items() if key not in creates and key not in updates)
+        self._intend(_NEW_INTENT, ((action, UPDATE_STAGE) for action in fresh), run, now)
 
-    def _intend(self, action: Action, stage: int, run: str, now: datetime) -> None:
+    def _unsent(self, op: Op, keys: Iterable[str]) -> dict[str, tuple[int, str, str]]:
+        """Open intents of a kind that were not sent yet, by key: number, what is changed, what is kept."""
+        statement = "SELECT key, seq, changed, keep FROM intent WHERE op = ? AND state = 'open' AND sent_at IS NULL AND key IN ({marks})"
+        return {key: (seq, changed, keep) for key, seq, changed, keep in self._store.look_up(statement, (op,), keys)}
+
+    def _intend(self, statement: str, actions: Iterable[tuple[Action, int]], run: str, now: datetime) -> None:
         moment_ = stamp(now)
-        self._db.execute(
-            "INSERT INTO intent (key, op, target, project, stage, changed, keep, why, run, due_at, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows = [
             (
                 *(action.item.key, action.op, action.target, action.item.project, stage),
                 *(dump(action.changed), dump(action.keep), action.why, run, moment_, moment_),
-            ),
-        )
+            )
+            for action, stage in actions
+        ]
+        self._db.executemany(statement, rows)
 
     # the queue
 
@@ -167,76 +104,86 @@ class Outbox:
 
     def of_project(self, project: str) -> list[Intent]:
         """Every open intent of a project, in the order they are to be done."""
-        rows = self._db.execute(f"SELECT {_INTENT} FROM intent WHERE project = ? AND state = 'open' ORDER BY stage, seq", (project,))  # noqa: S608
-        return [_intent(row) for row in rows]
+        rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE project = ? AND state = 'open' ORDER BY stage, seq", (project,))  # noqa: S608
+        return [intent_of(row) for row in rows]
 
     def sent(self, intents: Iterable[Intent], nonces: Mapping[int, str], now: datetime) -> None:
         """T2: commit this before the requests leave."""
         rows = [(stamp(now), nonces.get(intent.seq, intent.nonce), intent.seq) for intent in intents]
-        self._db.conn.executemany("UPDATE intent SET sent_at = ?, nonce = ? WHERE seq = ?", rows)
+        self._db.executemany("UPDATE intent SET sent_at = ?, nonce = ? WHERE seq = ?", rows)
 
     def settle(self, outcomes: Iterable[Outcome], now: datetime) -> None:
         """T3: what became of them."""
-        for outcome in outcomes:
-            _SETTLE[outcome.verdict](self, outcome, now)
+        for verdict, alike in _grouped(outcomes, lambda outcome: outcome.verdict).items():
+            _SETTLE[verdict](self, alike, now)
 
-    def _done(self, outcome: Outcome, now: datetime) -> None:
-        intent, at = outcome.intent, stamp(now)
-        self._db.execute("UPDATE intent SET state = 'done', done_at = ?, error = '' WHERE seq = ?", (at, intent.seq))
-        match intent.op:
-            case "create":
-                statement = "UPDATE link SET remote_id = ?, url = ?, base = ?, done_at = ? WHERE key = ?"
-                self._db.execute(statement, (outcome.remote_id, outcome.url, dump(outcome.base), at, intent.key))
-            case "update":
-                known = self.links([intent.key])[intent.key].base
-                self._db.execute("UPDATE link SET base = ? WHERE key = ?", (dump(_joined(known, outcome.base)), intent.key))
-            case "publish":
-                statement = "UPDATE link SET published_at = ?, base = ?, url = coalesce(nullif(?, ''), url) WHERE key = ?"
-                self._db.execute(statement, (at, dump(outcome.base), outcome.url, intent.key))
-
-    def _doubt(self, outcome: Outcome, now: datetime) -> None:
-        del now
-        self._db.execute(
-            "UPDATE intent SET attempts = attempts + 1, due_at = ?, error = ? WHERE seq = ?",
-            (stamp(_due(outcome)), outcome.error[:1000], outcome.intent.seq),
+    def _done(self, outcomes: Sequence[Outcome], now: datetime) -> None:
+        at = stamp(now)
+        self._db.executemany(
+            "UPDATE intent SET state = 'done', done_at = ?, error = '' WHERE seq = ?", [(at, outcome.intent.seq) for outcome in outcomes]
+        )
+        by_op = _grouped(outcomes, lambda outcome: outcome.intent.op)
+        self._db.executemany(
+            "UPDATE link SET remote_id = ?, url = ?, base = ?, done_at = ? WHERE key = ?",
+            [(outcome.remote_id, outcome.url, dump(outcome.base), at, outcome.intent.key) for outcome in by_op["create"]],
+        )
+        self._updated(by_op["update"])
+        self._db.executemany(
+            "UPDATE link SET published_at = ?, base = ?, url = coalesce(nullif(?, ''), url) WHERE key = ?",
+            [(at, dump(outcome.base), outcome.url, outcome.intent.key) for outcome in by_op["publish"]],
         )
 
-    def _again(self, outcome: Outcome, now: datetime) -> None:
+    def _updated(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
+        bases = {key: link.base for key, link in self.links([outcome.intent.key for outcome in outcomes]).items()}
+        for outcome in outcomes:
+            bases[outcome.intent.key] = _joined(bases[outcome.intent.key], outcome.base)
+        self._db.executemany("UPDATE link SET base = ? WHERE key = ?", [(dump(base), key) for key, base in bases.items()])
+
+    def _doubt(self, outcomes: Sequence[Outcome], now: datetime) -> None:
+        del now
+        self._db.executemany(
+            "UPDATE intent SET attempts = attempts + 1, due_at = ?, error = ? WHERE seq = ?",
+            [(stamp(_due(outcome)), outcome.error[:1000], outcome.intent.seq) for outcome in outcomes],
+        )
+
+    def _again(self, outcomes: Sequence[Outcome], now: datetime) -> None:
         """Not done for certain, or safe to repeat: then `sent_at` stays as a sign that it may have been done.
 
         The nonce of a project's create that had been in doubt is kept: what still turns up under it is an orphan.
         """
-        is_project = outcome.intent.op == "create" and outcome.intent.key == outcome.intent.project
-        if is_project and outcome.intent.sent_at is not None and outcome.intent.nonce:
-            self._db.execute(
-                "INSERT OR IGNORE INTO orphan VALUES (?, ?, ?, ?)",
-                (outcome.intent.nonce, outcome.intent.target, outcome.intent.key, stamp(now)),
-            )
-        self._db.execute(
+        given_up = [intent for intent in (outcome.intent for outcome in outcomes) if _may_turn_up(intent)]
+        self._db.executemany(
+            "INSERT INTO orphan (nonce, target, key, at) VALUES (?, ?, ?, ?) ON CONFLICT (nonce) DO NOTHING",
+            [(intent.nonce, intent.target, intent.key, stamp(now)) for intent in given_up],
+        )
+        self._db.executemany(
             "UPDATE intent SET sent_at = CASE op WHEN 'create' THEN NULL ELSE sent_at END, nonce = '', attempts = attempts + ?, due_at = ?,"
             " error = ? WHERE seq = ?",
-            (int(outcome.counts), stamp(_due(outcome)), outcome.error[:1000], outcome.intent.seq),
+            [(int(outcome.counts), stamp(_due(outcome)), outcome.error[:1000], outcome.intent.seq) for outcome in outcomes],
         )
 
-    def _parked(self, outcome: Outcome, now: datetime) -> None:
-        before = outcome.intent.sent_at  # the refusal is of this attempt; an earlier one in doubt stays so, to be looked up on a retry
-        self._db.execute(
-            "UPDATE intent SET state = 'parked', sent_at = ?, done_at = ?, error = ? WHERE seq = ?",
-            (stamp(before) if before else None, stamp(now), outcome.error[:1000], outcome.intent.seq),
-        )
+    def _parked(self, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """The refusal is of this attempt; an earlier one in doubt stays so, to be looked up on a retry."""
+        rows = []
+        for outcome in outcomes:
+            before = outcome.intent.sent_at
+            rows.append((stamp(before) if before else None, stamp(now), outcome.error[:1000], outcome.intent.seq))
+        self._db.executemany("UPDATE intent SET state = 'parked', sent_at = ?, done_at = ?, error = ? WHERE seq = ?", rows)
 
     # a person's word on parked work
 
     def parked(self) -> list[Intent]:
-        rows = self._db.execute(f"SELECT {_INTENT} FROM intent WHERE state = 'parked' ORDER BY seq")  # noqa: S608
-        return [_intent(row) for row in rows]
+        rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE state = 'parked' ORDER BY seq")  # noqa: S608
+        return [intent_of(row) for row in rows]
 
     def parked_of(self, project: str) -> list[Intent]:
-        rows = self._db.execute(f"SELECT {_INTENT} FROM intent WHERE state = 'parked' AND project = ?", (project,))  # noqa: S608
-        return [_intent(row) for row in rows]
+        rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE state = 'parked' AND project = ?", (project,))  # noqa: S608
+        return [intent_of(row) for row in rows]
 
     def intent(self, seq: int) -> Intent:
-        return _intent(self._db.execute(f"SELECT {_INTENT} FROM intent WHERE seq = ?", (seq,)).fetchone())  # noqa: S608
+        return intent_of(self._db.execute(f"SELECT {INTENT} FROM intent WHERE seq = ?", (seq,)).fetchone())  # noqa: S608
 
     def retry(self, seq: int, now: datetime) -> None:
         self._db.execute("UPDATE intent SET state = 'open', attempts = 0, due_at = ?, done_at = '' WHERE seq = ?", (stamp(now), seq))
@@ -266,37 +213,37 @@ class Outbox:
     # what is there
 
     def links(self, keys: Sequence[str]) -> dict[str, Link]:
-        rows = self._store.look_up(f"SELECT {_LINK} FROM link WHERE key IN ({{marks}})", (), keys)  # noqa: S608
-        return {row[0]: _link(row) for row in rows}
+        rows = self._store.look_up(f"SELECT {LINK} FROM link WHERE key IN ({{marks}})", (), keys)  # noqa: S608
+        return {row[0]: link_of(row) for row in rows}
 
     def matching(self, what: str) -> list[Link]:
         """Links whose URL or remote id is `what`."""
-        rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE remote_id <> '' AND (url = ? OR remote_id = ?)", (what, what))  # noqa: S608
-        return [_link(row) for row in rows]
+        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE remote_id <> '' AND (url = ? OR remote_id = ?)", (what, what))  # noqa: S608
+        return [link_of(row) for row in rows]
 
     def project_links(self, project: str) -> dict[str, Link]:
-        rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE project = ?", (project,))  # noqa: S608
-        return {row[0]: _link(row) for row in rows}
+        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE project = ?", (project,))  # noqa: S608
+        return {row[0]: link_of(row) for row in rows}
 
     def projects_of(self, sources: Sequence[str]) -> list[Link]:
         """The project links made from any of these CRM objects."""
-        statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND source IN ({{marks}})"  # noqa: S608
-        return [_link(row) for row in self._store.look_up(statement, (), sources)]
+        statement = f"SELECT {LINK} FROM link WHERE kind = 'project' AND source IN ({{marks}})"  # noqa: S608
+        return [link_of(row) for row in self._store.look_up(statement, (), sources)]
 
     def published(self, target: str = "") -> list[Link]:
         """Projects people can see."""
         where = "kind = 'project' AND published_at <> ''" + (" AND target = ?" if target else "")
-        rows = self._db.execute(f"SELECT {_LINK} FROM link WHERE {where} ORDER BY decided_at, key", (target,) if target else ())  # noqa: S608
-        return [_link(row) for row in rows]
+        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE {where} ORDER BY decided_at, key", (target,) if target else ())  # noqa: S608
+        return [link_of(row) for row in rows]
 
     def published_by(self, run: str) -> list[Link]:
         """Projects that one run made visible."""
-        columns = ", ".join(f"link.{name.strip()}" for name in _LINK.split(","))
+        columns = ", ".join(f"link.{name.strip()}" for name in LINK.split(","))
         rows = self._db.execute(
             f"SELECT {columns} FROM audit JOIN link ON link.key = audit.key WHERE audit.run = ? AND verdict = 'published'",  # noqa: S608
             (run,),
         )
-        return [_link(row) for row in rows]
+        return [link_of(row) for row in rows]
 
     def count_tasks(self, project: str) -> int:
         """How many top-level tasks a project was made with."""
@@ -304,8 +251,8 @@ class Outbox:
         return int(row[0])
 
     def by_remote(self, target: str, remote_ids: Sequence[str]) -> dict[str, Link]:
-        statement = f"SELECT {_LINK} FROM link WHERE kind = 'project' AND target = ? AND remote_id IN ({{marks}})"  # noqa: S608
-        links = (_link(row) for row in self._store.look_up(statement, (target,), remote_ids))
+        statement = f"SELECT {LINK} FROM link WHERE kind = 'project' AND target = ? AND remote_id IN ({{marks}})"  # noqa: S608
+        links = (link_of(row) for row in self._store.look_up(statement, (target,), remote_ids))
         return {link.remote_id: link for link in links}
 
     def locate(self, target: str, remote_ids: Collection[str]) -> dict[str, str]:
@@ -322,29 +269,46 @@ class Outbox:
 
     def counts(self) -> dict[str, int]:
         """Open intents, those in doubt, parked ones, projects made and published."""
-        (opened, doubt, parked), (made, published) = (
-            self._db.execute(
-                "SELECT total(state = 'open'), total(state = 'open' AND sent_at IS NOT NULL AND op = 'create'), total(state = 'parked') FROM intent"
-                " WHERE state IN ('open', 'parked')"
-            ).fetchone(),
-            self._db.execute("SELECT total(remote_id <> ''), total(published_at <> '') FROM link WHERE kind = 'project'").fetchone(),
-        )
+        intents = self._db.execute(
+            "SELECT count(*) FILTER (WHERE state = 'open'), count(*) FILTER (WHERE state = 'open' AND sent_at IS NOT NULL AND op = 'create'),"
+            " count(*) FILTER (WHERE state = 'parked') FROM intent WHERE state IN ('open', 'parked')"
+        ).fetchone()
+        projects = self._db.execute(
+            "SELECT count(*) FILTER (WHERE remote_id <> ''), count(*) FILTER (WHERE published_at <> '') FROM link WHERE kind = 'project'"
+        ).fetchone()
         names = ("open", "in_doubt", "parked", "projects", "published")
-        return dict(zip(names, (int(opened), int(doubt), int(parked), int(made), int(published)), strict=True))
+        return dict(zip(names, (*intents, *projects), strict=True))
 
 
 _SETTLE = {"done": Outbox._done, "doubt": Outbox._doubt, "again": Outbox._again, "parked": Outbox._parked}
-_INTENT = "seq, key, op, target, project, stage, changed, keep, why, run, state, sent_at, nonce, attempts, due_at, error"
-_LINK = (
-    "key, kind, target, project, parent, section, depends_on, source, blueprint, rule, event, event_at, why, want, base, remote_id, url, done_at,"
-    " published_at"
+_NEW_INTENT = (
+    "INSERT INTO intent (key, op, target, project, stage, changed, keep, why, run, due_at, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_BIRTH = _NEW_INTENT + " ON CONFLICT (key) WHERE op = 'create' DO NOTHING"
+_NEW_LINK = (
+    "INSERT INTO link (key, kind, target, project, parent, section, depends_on, source, blueprint, rule, event, event_at, why, want, decided_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
 )
 
 
-def _stage(item: Item) -> int:
-    if item.kind == "task" and item.parent != item.project:
-        return SUBTASK_STAGE
-    return STAGES[item.kind]
+def _grouped(things: Iterable[T], by: Callable[[T], str]) -> defaultdict[str, list[T]]:
+    groups: defaultdict[str, list[T]] = defaultdict(list)
+    for thing in things:
+        groups[by(thing)].append(thing)
+    return groups
+
+
+def _both(earlier: Action | None, later: Action) -> Action:
+    """Two updates of one object as one."""
+    if earlier is None:
+        return later
+    return replace(later, changed=_joined(earlier.changed, later.changed), keep={**earlier.keep, **later.keep})
+
+
+def _may_turn_up(intent: Intent) -> bool:
+    """A project whose creation was in doubt: what was given up may still appear under its nonce."""
+    return intent.op == "create" and intent.key == intent.project and intent.sent_at is not None and intent.nonce != ""
 
 
 def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -357,30 +321,3 @@ def _due(outcome: Outcome) -> datetime:
     if outcome.due_at is None:
         raise ValueError(f"a {outcome.verdict} outcome says when to look again")
     return outcome.due_at
-
-
-def _intent(row: Sequence[Any]) -> Intent:
-    seq, key, op, target, project, stage, changed, keep, why, run, state, sent_at, nonce, attempts, due_at, error = row
-    sent = moment(sent_at) if sent_at else None
-    return Intent(
-        seq, key, op, target, project, stage, load(changed), load(keep), why, run, state, sent, nonce, attempts, moment(due_at), error
-    )
-
-
-def _link(row: Sequence[Any]) -> Link:
-    item = Item(key=row[0], kind=row[1], fields=load(row[13]), project=row[3], parent=row[4], section=row[5], depends_on=load(row[6]))
-    return Link(
-        item=item,
-        target=row[2],
-        source=row[7],
-        blueprint=row[8],
-        rule=row[9],
-        event=row[10],
-        event_at=moment(row[11]),
-        why=row[12],
-        base=load(row[14]),
-        remote_id=row[15],
-        url=row[16],
-        done_at=row[17],
-        published_at=row[18],
-    )

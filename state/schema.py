@@ -1,17 +1,18 @@
-"""The tables, as migrations. Add a migration, never edit one: files out there have run it."""
+"""The tables, as migrations. Add a migration, never edit one: states out there have run it.
+
+Written as SQLite reads it, with `TEXT`, `INTEGER` and `INTEGER PRIMARY KEY` (numbered by the database) as the only types: each engine's adapter
+says what it makes of them. Moments are text of fixed width that sorts as time does.
+"""
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
-migrations = Migrations("handoff")
+from dataclasses import dataclass
 
 
-@migrations()
-def m001_first_tables(db: Database) -> None:
-    for statement in _FIRST:
-        db.execute(statement)
+@dataclass(frozen=True, slots=True)
+class Migration:
+    name: str
+    statements: tuple[str, ...]
 
 
 # Rows of a kilobyte and more do not go WITHOUT ROWID: SQLite would put each one's end on a page of its own.
@@ -68,3 +69,5 @@ _FIRST = (
        parked INTEGER NOT NULL DEFAULT 0, at TEXT NOT NULL, PRIMARY KEY (system, kind, id)) WITHOUT ROWID""",
     "CREATE INDEX write_back_due ON write_back (system) WHERE want <> done AND parked = 0",
 )
+
+MIGRATIONS = (Migration("m001_first_tables", _FIRST),)

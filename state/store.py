@@ -1,23 +1,18 @@
-"""The embedded store: one SQLite file in WAL mode, one writer, short transactions, nothing held across the network."""
+"""The sync-state store: short transactions, nothing held across the network. One set of statements, whatever the engine."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
-from connectors.base import StateError
 from engine.model import CrmKind, WriteBack
 from state.codec import dump, load, moment, stamp
-from state.lock import Lock
-from state.schema import migrations
+from state.database import Database
+from state.sqlite import Embedded
 
 _CHUNK = 500
 
@@ -64,27 +59,11 @@ class Store:
     """Raises StateError for what a user can do something about: held, newer than the program, read-only, full, damaged."""
 
     def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
-        """With `read_only` or `existing`, a file that is missing is an error rather than made."""
-        if (read_only or existing) and not path.exists():
-            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
-        self.path = path
-        self.read_only = read_only
-        self._lock = None if read_only else Lock(_prepared(path), now=now)
-        try:
-            self.db = Database(_connect(path, read_only=read_only))
-            self._migrate()
-        except BaseException:
-            self._unlock()
-            raise
+        """With `read_only` or `existing`, a state that is missing is an error rather than made."""
+        self.db: Database = Embedded(path, now=now, read_only=read_only, existing=existing)
 
     def close(self) -> None:
         self.db.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
 
     def __enter__(self) -> Store:
         return self
@@ -92,24 +71,10 @@ class Store:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _migrate(self) -> None:
-        with explained(self.path):
-            known = {migration.name for migration in migrations._migrations}
-            newer = [migration.name for migration in migrations.applied(self.db) if migration.name not in known]
-            if newer:
-                raise StateError(
-                    f"{self.path} was written by a newer version of handoff ({newer[-1]}); update the program, the file is untouched"
-                )
-            if self.read_only:
-                if migrations.pending(self.db):
-                    raise StateError(f"{self.path} is not set up yet; run `handoff sync` first")
-            else:
-                migrations.apply(self.db)
-
     @contextmanager
     def transaction(self) -> Iterator[Database]:
         """All or nothing; nested use joins the outer one."""
-        with explained(self.path), self.db.atomic():
+        with self.db.atomic():
             yield self.db
 
     # cursors
@@ -119,7 +84,7 @@ class Store:
         return row[0] if row else None
 
     def save_cursor(self, system: str, kind: CrmKind, value: str, now: datetime) -> None:
-        self.db.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?)", (system, kind, value, stamp(now)))
+        self.db.execute(_SAVE_CURSOR, (system, kind, value, stamp(now)))
 
     # meta
 
@@ -128,7 +93,7 @@ class Store:
         return row[0] if row else None
 
     def save_meta(self, key: str, value: str) -> None:
-        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.db.execute(_SAVE_META, (key, value))
 
     # snapshots
 
@@ -165,7 +130,7 @@ class Store:
         rows = [
             (system, kind, s.id, s.hash, s.data, s.customer, int(s.deleted), s.merged_into, s.modified_at, stamp(now)) for s in snapshots
         ]
-        self.db.conn.executemany("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self.db.executemany(_SAVE_SNAPSHOT, rows)
 
     # records to look at again
 
@@ -175,16 +140,16 @@ class Store:
 
     def save_recheck(self, system: str, kind: CrmKind, whys: Mapping[str, str], now: datetime) -> None:
         rows = [(system, kind, id_, why, stamp(now)) for id_, why in whys.items()]
-        self.db.conn.executemany("INSERT OR REPLACE INTO recheck VALUES (?, ?, ?, ?, ?)", rows)
+        self.db.executemany(_SAVE_RECHECK, rows)
 
     def clear_recheck(self, system: str, kind: CrmKind, ids: Iterable[str]) -> None:
-        self.db.conn.executemany("DELETE FROM recheck WHERE system = ? AND kind = ? AND id = ?", [(system, kind, id_) for id_ in ids])
+        self.db.executemany("DELETE FROM recheck WHERE system = ? AND kind = ? AND id = ?", [(system, kind, id_) for id_ in ids])
 
     # what the CRM should say
 
     def want_back(self, system: str, rows: Iterable[WriteBack], now: datetime) -> None:
         """Remember what to write to the CRM; equal values already written leave nothing due."""
-        self.db.conn.executemany(
+        self.db.executemany(
             "INSERT INTO write_back (system, kind, id, want, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (system, kind, id)"
             " DO UPDATE SET want = excluded.want, parked = 0, error = '', at = excluded.at WHERE write_back.want <> excluded.want",
             [(system, row.kind, row.id, dump(row.fields), stamp(now)) for row in rows],
@@ -214,14 +179,14 @@ class Store:
     def note(self, run: str, notes: Iterable[Note], now: datetime) -> None:
         """Add to the audit trail."""
         rows = [(stamp(now), run, n.source, n.event, n.rule, n.verdict, n.reason, n.key, dump(n.detail)) for n in notes]
-        self.db.conn.executemany(
+        self.db.executemany(
             "INSERT INTO audit (at, run, source, event, rule, verdict, reason, key, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
 
     def audit(self, *, source: str = "", key: str = "", run: str = "", limit: int = 200) -> list[dict[str, Any]]:
         """Newest first; every given filter applies."""
         filters = [(name, value) for name, value in (("source", source), ("key", key), ("run", run)) if value]
-        where = " AND ".join(f"{name} = ?" for name, _ in filters) or "1"
+        where = " AND ".join(f"{name} = ?" for name, _ in filters) or "TRUE"
         names = ("at", "run", "source", "event", "rule", "verdict", "reason", "key", "detail")
         rows = self.db.execute(
             f"SELECT {', '.join(names)} FROM audit WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - names from the code above
@@ -268,76 +233,19 @@ class Store:
             yield from self.db.execute(statement.format(marks=",".join("?" * len(chunk))), (*head, *chunk)).fetchall()
 
 
+def _upsert(table: str, key: str, values: str) -> str:
+    """A statement that writes a whole row, whether its key is known or not."""
+    marks = ", ".join("?" for _ in f"{key}, {values}".split(","))
+    fresh = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in values.split(","))
+    return f"INSERT INTO {table} ({key}, {values}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {fresh}"  # noqa: S608 - names from below
+
+
+_SAVE_CURSOR = _upsert("cursor", "system, kind", "value, at")
+_SAVE_META = _upsert("meta", "key", "value")
+_SAVE_SNAPSHOT = _upsert("snapshot", "system, kind, id", "hash, data, customer, deleted, merged_into, modified_at, seen_at")
+_SAVE_RECHECK = _upsert("recheck", "system, kind, id", "why, since")
 _COLUMNS = "id, hash, data, customer, deleted, merged_into, modified_at"
 
 
 def _snapshot(row: Sequence[Any]) -> Snapshot:
     return Snapshot(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
-
-
-def _prepared(path: Path) -> Path:
-    """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file."""
-    try:
-        _refuse_foreign(path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise StateError(
-            f"cannot write {path} ({error.strerror}); check the folder's permissions or choose another with --state"
-        ) from error
-    return path.with_name(path.name + ".lock")
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Leave somebody else's file as it is."""
-    if path.is_dir():
-        raise StateError(f"{path} is a folder; name a file with --state")
-    if path.exists():
-        with path.open("rb") as file:
-            head = file.read(16)
-        if head and head != b"SQLite format 3\x00":
-            raise StateError(f"{path} is not a handoff state file; it is left as it is. Name another with --state")
-        if head and not _is_ours(path):
-            raise StateError(f"{path} is somebody else's database; it is left as it is. Name another file with --state")
-
-
-def _is_ours(path: Path) -> bool:
-    with explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return not tables or migrations.migrations_table in tables
-
-
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    with explained(path):
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-        return connection
-
-
-_MEANINGS = (
-    ("disk is full", "the disk is full; make room and run again, nothing is half-done"),
-    ("readonly", "the file or its folder may not be written; check permissions"),
-    ("disk i/o", "the disk does not answer properly; check it before going on"),
-    ("unable to open", "the file cannot be opened; check the folder and its permissions"),
-    ("not a database", "this is not a handoff state file"),
-    ("malformed", "the file is damaged; restore a backup (`handoff state backup` makes them)"),
-    ("locked", "another process is writing to it; try again when that has ended"),
-)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns what SQLite says into a StateError that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        text = str(error).lower()
-        advice = next((meaning for sign, meaning in _MEANINGS if sign in text), None)
-        if advice is None:
-            raise
-        raise StateError(f"state {path}: {advice}") from error

@@ -1,0 +1,173 @@
+"""The embedded engine: one SQLite file in WAL mode, one writer held off by an OS lock, any number of readers."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+from connectors.base import StateError
+from state.lock import Lock
+from state.schema import MIGRATIONS, Migration
+
+
+class Embedded:
+    """A `Database` in a file. `path` is held from construction to `close` unless it is `read_only`."""
+
+    def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
+        """With `read_only` or `existing`, a file that is missing is an error rather than made."""
+        if (read_only or existing) and not path.exists():
+            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
+        self.path, self.name = path, str(path)
+        self._lock = None if read_only else Lock(_prepared(path), now=now)
+        try:
+            self._db = sqlite_utils.Database(_connect(path, read_only=read_only))
+            with _explained(path):
+                _migrate(self._db, path, read_only=read_only)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.conn.execute(statement, parameters)
+        except sqlite3.Error as error:
+            raise _explanation(self.path, error) from error
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            self._db.conn.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise _explanation(self.path, error) from error
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        with _explained(self.path), self._db.atomic():
+            yield
+
+    def check(self) -> list[str]:
+        return [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
+
+    def backup(self, to: Path) -> None:
+        with _explained(to), closing(sqlite3.connect(to)) as copy:
+            self._db.conn.backup(copy)
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def vacuum(self) -> None:
+        self.execute("VACUUM")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        self._db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _prepared(path: Path) -> Path:
+    """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file."""
+    try:
+        _refuse_foreign(path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise StateError(
+            f"cannot write {path} ({error.strerror}); check the folder's permissions or choose another with --state"
+        ) from error
+    return path.with_name(path.name + ".lock")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Leave somebody else's file as it is."""
+    if path.is_dir():
+        raise StateError(f"{path} is a folder; name a file with --state")
+    if path.exists():
+        with path.open("rb") as file:
+            head = file.read(16)
+        if head and head != b"SQLite format 3\x00":
+            raise StateError(f"{path} is not a handoff state file; it is left as it is. Name another with --state")
+        if head and not _is_ours(path):
+            raise StateError(f"{path} is somebody else's database; it is left as it is. Name another file with --state")
+
+
+def _is_ours(path: Path) -> bool:
+    with _explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return not tables or Migrations.migrations_table in tables
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    with _explained(path):
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+
+def _migrate(db: sqlite_utils.Database, path: Path, *, read_only: bool) -> None:
+    migrations = _migrations()
+    known = {migration.name for migration in MIGRATIONS}
+    newer = [migration.name for migration in migrations.applied(db) if migration.name not in known]
+    if newer:
+        raise StateError(f"{path} was written by a newer version of handoff ({newer[-1]}); update the program, the file is untouched")
+    if not read_only:
+        migrations.apply(db)
+    elif migrations.pending(db):
+        raise StateError(f"{path} is not set up yet; run `handoff sync` first")
+
+
+def _migrations() -> Migrations:
+    made = Migrations("handoff")
+    for migration in MIGRATIONS:
+        made(name=migration.name)(_step(migration))
+    return made
+
+
+def _step(migration: Migration) -> Any:
+    def run(db: sqlite_utils.Database) -> None:
+        for statement in migration.statements:
+            db.execute(statement)
+
+    return run
+
+
+_MEANINGS = (
+    ("disk is full", "the disk is full; make room and run again, nothing is half-done"),
+    ("readonly", "the file or its folder may not be written; check permissions"),
+    ("disk i/o", "the disk does not answer properly; check it before going on"),
+    ("unable to open", "the file cannot be opened; check the folder and its permissions"),
+    ("not a database", "this is not a handoff state file"),
+    ("malformed", "the file is damaged; restore a backup (`handoff state backup` makes them)"),
+    ("locked", "another process is writing to it; try again when that has ended"),
+)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what SQLite says into a StateError that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: Path, error: sqlite3.Error) -> Exception:
+    text = str(error).lower()
+    advice = next((meaning for sign, meaning in _MEANINGS if sign in text), None)
+    return error if advice is None else StateError(f"state {path}: {advice}")
