@@ -13,6 +13,7 @@ An error's type says what is known about the effect and what to do next, never w
     ├── Conflict          two objects carry one key, or somebody changed what was about to be written
     ├── UnsafePlan        the plan is over its limits; nothing was done
     ├── QuotaExhausted    the CRM's daily budget is used up; stop the run, keep the cursor
+    ├── LeaseLost         another process has taken over what this one was at; certainly not done by this one
     └── StateError        the store cannot be used: held by another process, newer than this program, read-only, full
 
 Messages say what, where and what to do next. They never hold a token or a whole body.
@@ -99,6 +100,10 @@ class UnsafePlan(ConnectorError):
 
 class QuotaExhausted(ConnectorError):
     """The system's budget of calls is used up, or our share of it."""
+
+
+class LeaseLost(ConnectorError):
+    """Somebody else holds the lease now. What was not committed is not, what was about to be sent is not sent, and the other one goes on."""
 
 
 class StateError(ConnectorError):

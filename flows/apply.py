@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,12 +15,14 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
+    LeaseLost,
     Publish,
     QuotaExhausted,
     RateLimited,
     Rejected,
     Remote,
     Runtime,
+    StateError,
     Target,
     Transient,
     Update,
@@ -29,8 +31,10 @@ from connectors.base import (
 from engine.merge import Merged, merge
 from engine.model import Item
 from flows import logs
+from flows.claims import Claims
 from flows.commits import Commits
-from state import Intent, Link, Note, Outbox, Outcome, Store
+from state import Intent, Lease, Leases, Link, Note, Outbox, Outcome, Store
+from state.leases import TERM
 
 _log = logs.get("apply")
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
@@ -46,7 +50,11 @@ class Stop:
 
 @dataclass(slots=True)
 class Applied:
-    """What one drain did. `counts` has created, updated, published, kept (a person's edits left alone), parked, adopted, and created by kind."""
+    """What one drain did.
+
+    `counts` has created, updated, published, kept (a person's edits left alone), parked, adopted, lost (projects another process took over),
+    and created by kind.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
@@ -54,7 +62,7 @@ class Applied:
 
 
 class Drain:
-    """One drain of one target's outbox.
+    """One drain of one target's outbox, beside any number of others on the same store: each project is worked on by whoever holds its lease.
 
     Works until nothing is due, `patience` has passed while only waiting (for look-ups to become conclusive, for a pause the tool asked for),
     a stop was asked for, or the connector's credentials or quota gave out; what is left stays open for the next run.
@@ -71,10 +79,12 @@ class Drain:
         patience: timedelta = timedelta(minutes=3),
         progress: Callable[[str, int], None] | None = None,
         workers: int = _WORKERS,
+        term: timedelta = TERM,
     ) -> None:
         self._outbox = Outbox(store)
         self._store = store
-        self._commit = Commits(store)
+        self._leases = Leases(store, f"{run}-{runtime.random.getrandbits(32):08x}", term=term)
+        self._commit = Commits(store, self._leases, runtime.clock)
         self._target = target
         self._run = run
         self._runtime = runtime
@@ -113,34 +123,41 @@ class Drain:
         return None if due is None else max(due - now, timedelta())
 
     async def _drain_all(self, projects: Sequence[str]) -> None:
-        queue = iter(projects)
+        async with Claims(self._store, self._leases, projects, clock=self._runtime.clock) as claims:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._workers, len(projects))):
+                        group.create_task(self._work(claims))
+            except BaseExceptionGroup as several:
+                raise _first(several) from several
 
-        async def work() -> None:
-            for project in queue:
-                if self._halted():
-                    return
-                await _Project(self, project).drain()
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._workers, len(projects))):
-                    group.create_task(work())
-        except BaseExceptionGroup as several:
-            raise _first(several) from several
+    async def _work(self, claims: Claims) -> None:
+        while not self._halted() and (lease := claims.next()) is not None:
+            try:
+                await _Project(self, lease).drain()
+            except LeaseLost as lost:
+                self.applied.counts["lost"] += 1
+                _log.warning("lease lost", extra={"key": lease.name, "error": str(lost)})
+            claims.done(lease)
 
 
 class _Project:
-    """The open intents of one project, worked off in batches."""
+    """The open intents of one project, worked off in batches by the holder of its lease. Raises LeaseLost when that is somebody else by now."""
 
-    def __init__(self, drain: Drain, project: str) -> None:
+    def __init__(self, drain: Drain, lease: Lease) -> None:
         self._d = drain
         self._outbox = drain._outbox
         self._target = drain._target
+        self._project = lease.name
+        self._load(lease)
+
+    def _load(self, lease: Lease) -> None:
+        """All there is to know, at least as new as the lease's revision."""
+        project, self._lease = self._project, lease
         self._open = {intent.seq: intent for intent in self._outbox.of_project(project)}
         self._links = self._outbox.project_links(project)
         self._parked = {intent.key for intent in self._outbox.parked_of(project)}
         self._dismissed = self._outbox.dismissed(project)
-        self._project = project
 
     async def drain(self) -> None:
         while not self._d._halted() and (batch := self._ready()):
@@ -193,20 +210,34 @@ class _Project:
         merges = await self._merges([intent for intent in batch if intent.op == "update"])
         writes = {intent.seq: write for intent in batch if (write := self._write(intent, merges)) is not None}
         sending = [intent for intent in batch if intent.seq in writes]
-        if sending:
-            nonces = {seq: write.nonce for seq, write in writes.items() if isinstance(write, Create)}
-            now = self._d._now()
-            await self._d._commit(lambda: self._outbox.sent(sending, nonces, now))
+        nonces = {seq: write.nonce for seq, write in writes.items() if isinstance(write, Create)}
+        if sending and not await self._mark(sending, nonces):
+            return
         try:
             answers = await self._target.write([writes[intent.seq] for intent in sending]) if sending else []
         except (AuthError, QuotaExhausted) as error:
             answers = [error] * len(sending)
         results: dict[int, Remote | ConnectorError | None] = dict(zip((intent.seq for intent in sending), answers, strict=True))
         outcomes = [self._outcome(intent, results.get(intent.seq), merges.get(intent.seq), writes.get(intent.seq)) for intent in batch]
-        await self._settle(outcomes, merges)
         stop = next((answer for answer in (*answers, *merges.values()) if isinstance(answer, AuthError | QuotaExhausted)), None)
         if stop is not None:
             self._d.applied.stopped_by = stop
+        await self._settle(outcomes, merges, sent=writes)
+
+    async def _mark(self, sending: Sequence[Intent], nonces: Mapping[int, str]) -> bool:
+        """T2. When somebody has changed the project since it was read, it is read again instead, and nothing may be sent yet."""
+        now = self._d._now()
+
+        def work(lease: Lease) -> None:
+            if lease.revision == self._lease.revision:
+                self._outbox.sent(sending, nonces, now)
+
+        lease = await self._d._commit(self._lease, work)
+        if lease.revision != self._lease.revision:
+            self._load(lease)
+            return False
+        self._lease = lease
+        return True
 
     async def _merges(self, updates: Sequence[Intent]) -> dict[int, Merged | ConnectorError]:
         found: dict[int, Merged | ConnectorError] = {}
@@ -310,7 +341,7 @@ class _Project:
         match error:
             case RateLimited():
                 return Outcome(intent, "again", due_at=now + timedelta(seconds=max(error.retry_after, 1.0)), error=text, counts=False)
-            case AuthError() | QuotaExhausted():
+            case AuthError() | QuotaExhausted() | LeaseLost() | StateError():
                 return Outcome(intent, "again", due_at=now, error=text, counts=False)
             case Ambiguous() if intent.op == "create" and not repeatable:
                 return Outcome(intent, "doubt", due_at=now + self._target.traits.find_lag, error=text)
@@ -324,23 +355,31 @@ class _Project:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(intent.attempts, 12))
         return self._d._now() + pause * self._d._runtime.random.uniform(0.5, 1.0)
 
-    async def _settle(self, outcomes: Sequence[Outcome], merges: Mapping[int, Merged | ConnectorError]) -> None:
-        now = self._d._now()
-        notes = [note for outcome in outcomes for note in self._notes(outcome, merges.get(outcome.intent.seq))]
+    async def _settle(
+        self, outcomes: Sequence[Outcome], merges: Mapping[int, Merged | ConnectorError], sent: Collection[int] = frozenset()
+    ) -> None:
+        """T3. What was never sent does not stand when somebody has changed the project since it was read: it is looked at again."""
+        now, stand = self._d._now(), [*outcomes]
 
-        def work() -> None:
-            self._outbox.settle(outcomes, now)
+        def work(lease: Lease) -> None:
+            if lease.revision != self._lease.revision:
+                stand[:] = [one for one in outcomes if one.intent.seq in sent or one.intent.sent_at is not None]
+            self._outbox.settle(stand, now)
+            notes = [note for outcome in stand for note in self._notes(outcome, merges.get(outcome.intent.seq))]
             self._d._store.note(self._d._run, notes, now)
 
-        await self._d._commit(work)
+        lease = await self._d._commit(self._lease, work)
         self._d.touched += len(outcomes)
-        done = [outcome for outcome in outcomes if outcome.verdict == "done"]
-        self._refresh(outcomes, (outcome.intent.key for outcome in done))
-        self._count(outcomes)
-        self._d._progress(self._project, len(done))
+        if lease.revision != self._lease.revision:
+            self._load(lease)
+        else:
+            self._refresh(stand)
+        self._lease = lease
+        self._count(stand)
+        self._d._progress(self._project, sum(outcome.verdict == "done" for outcome in stand))
 
-    def _refresh(self, outcomes: Sequence[Outcome], changed: Iterable[str]) -> None:
-        self._links.update(self._outbox.links(list(changed)))
+    def _refresh(self, outcomes: Sequence[Outcome]) -> None:
+        self._links.update(self._outbox.links([outcome.intent.key for outcome in outcomes if outcome.verdict == "done"]))
         for outcome in outcomes:
             seq = outcome.intent.seq
             match outcome.verdict:

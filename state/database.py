@@ -25,6 +25,7 @@ class Database(Protocol):
     """
 
     name: str  # how messages call it; holds no password
+    shared: bool  # several processes may write to it at a time
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows: ...
 

@@ -15,8 +15,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from connectors.base import StateError
 from engine.model import Action, Op
 from state.codec import dump, load, moment, stamp
+from state.leases import touch
 from state.rows import INTENT, LINK, PUBLISH_STAGE, UPDATE_STAGE, Intent, Link, Outcome, intent_of, link_of, new_link, stage_of
 from state.store import Store
 
@@ -32,7 +34,9 @@ class Outbox:
 
     def decide(self, actions: Iterable[Action], run: str, now: datetime) -> None:
         """Record decisions. A key is born once: a create of a known key is left out. An update of what was not sent changes what will be sent."""
-        by_op = _grouped(actions, lambda action: action.op)
+        decided = list(actions)
+        touch(self._store, (action.item.project for action in decided))
+        by_op = _grouped(decided, lambda action: action.op)
         self._create(by_op["create"], run, now)
         self._update(by_op["update"], run, now)
         self._intend(_NEW_INTENT, ((action, PUBLISH_STAGE) for action in by_op["publish"]), run, now)
@@ -185,11 +189,20 @@ class Outbox:
     def intent(self, seq: int) -> Intent:
         return intent_of(self._db.execute(f"SELECT {INTENT} FROM intent WHERE seq = ?", (seq,)).fetchone())  # noqa: S608
 
+    def _hold(self, seq: int) -> None:
+        """Keep whoever works on the project out until the transaction ends. Raises StateError for what no longer waits for a person."""
+        (project,) = self._db.execute("SELECT project FROM intent WHERE seq = ?", (seq,)).fetchone()
+        touch(self._store, [project])
+        if self.intent(seq).state != "parked":
+            raise StateError(f"number {seq} was decided meanwhile; `handoff status` lists what waits")
+
     def retry(self, seq: int, now: datetime) -> None:
+        self._hold(seq)
         self._db.execute("UPDATE intent SET state = 'open', attempts = 0, due_at = ?, done_at = '' WHERE seq = ?", (stamp(now), seq))
 
     def dismiss(self, seq: int, now: datetime) -> None:
         """Give one up for good, and with a creation everything that was to live in it."""
+        self._hold(seq)
         self._db.execute(
             "WITH RECURSIVE given_up (key) AS (SELECT key FROM intent WHERE seq = ? AND op = 'create'"
             " UNION SELECT link.key FROM link JOIN given_up ON given_up.key IN (link.parent, link.section))"
@@ -205,6 +218,7 @@ class Outbox:
 
     def adopt(self, seq: int, remote_id: str, now: datetime) -> None:
         """A person says which object a parked creation made; it is taken to hold what was wanted."""
+        self._hold(seq)
         row = self._db.execute(
             "UPDATE intent SET state = 'done', done_at = ?, error = '' WHERE seq = ? RETURNING key", (stamp(now), seq)
         ).fetchone()

@@ -70,4 +70,11 @@ _FIRST = (
     "CREATE INDEX write_back_due ON write_back (system) WHERE want <> done AND parked = 0",
 )
 
-MIGRATIONS = (Migration("m001_first_tables", _FIRST),)
+# Who works on what: see state/leases.py. A lease nobody holds has no holder and no end.
+_LEASES = (
+    """CREATE TABLE lease (
+       name TEXT PRIMARY KEY, holder TEXT NOT NULL DEFAULT '', fence INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 0,
+       expires_at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+)
+
+MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES))

@@ -25,7 +25,7 @@ class Embedded:
         """With `read_only` or `existing`, a file that is missing is an error rather than made."""
         if (read_only or existing) and not path.exists():
             raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
-        self.path, self.name = path, str(path)
+        self.path, self.name, self.shared = path, str(path), False
         self._lock = None if read_only else Lock(_prepared(path), now=now)
         try:
             self._db = sqlite_utils.Database(_connect(path, read_only=read_only))

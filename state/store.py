@@ -61,6 +61,8 @@ class Store:
     def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
         """With `read_only` or `existing`, a state that is missing is an error rather than made."""
         self.db: Database = Embedded(path, now=now, read_only=read_only, existing=existing)
+        if not self.db.shared and not read_only:
+            self.db.execute(_FREE)
 
     def close(self) -> None:
         self.db.close()
@@ -231,6 +233,10 @@ class Store:
         for start in range(0, len(pending), _CHUNK):
             chunk = pending[start : start + _CHUNK]
             yield from self.db.execute(statement.format(marks=",".join("?" * len(chunk))), (*head, *chunk)).fetchall()
+
+
+# Whoever held a lease of an embedded store is gone, or it could not have been opened.
+_FREE = "UPDATE lease SET holder = '', expires_at = '' WHERE holder <> ''"
 
 
 def _upsert(table: str, key: str, values: str) -> str:
