@@ -4,8 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin
 DATA ?=
 JOBS ?= 2
+KILLS ?= 200
+SEED ?=
 
-.PHONY: help install demo test check format bench nightly lock docs clean
+.PHONY: help install demo test check format bench nightly kills lock docs clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +43,9 @@ bench: install ## measure: planning, applying, a quiet run, the rate limit
 
 nightly: install ## the long property runs
 	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) $(ARGS)
+
+kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1]
+	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 lock: install ## pin the dependencies again
 	@$(RUN)/python -m pip install --quiet uv

@@ -1,0 +1,28 @@
+"""`kill -9` at any moment of a run, over and over: afterwards everything is there once, as after one undisturbed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.processes.kills import Figures, play, told
+
+
+def made_good(figures: Figures, kills: int) -> None:
+    print(told(figures, 1))  # noqa: T201 - shown when it fails, and with -s
+    assert figures.wrong == []
+    assert figures.kills == kills
+
+
+def test_twenty_two_kills_all_over_a_backfill_leave_nothing_twice_and_lose_nothing(tmp_path: Path) -> None:
+    made_good(play(tmp_path, projects=40, kills=22, seed=1), 22)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills_all_over_a_backfill_leave_nothing_twice_and_lose_nothing(tmp_path: Path) -> None:
+    figures = play(tmp_path, projects=300, kills=200, seed=1)
+    made_good(figures, 200)
+    for what in ("reading the CRM, planning", "creating projects", "making tasks", "publishing", "writing back"):
+        assert figures.killed[what], f"never killed while {what}"
