@@ -13,7 +13,7 @@ from typing import Literal
 
 from connectors.base import AuthError, ConnectorError, QuotaExhausted, Source, Target, UnsafePlan
 from engine.plan import Plan
-from flows import logs
+from flows import logs, recovery
 from flows.apply import Applied, Drain
 from flows.planning import commit, guard, plan
 from flows.pull import Pulled, backfill, pull
@@ -46,6 +46,7 @@ class Summary:
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     calls: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     error: ConnectorError | None = None
 
@@ -69,13 +70,13 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     return pulled, planned
 
 
-def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
+async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
     """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan."""
     if options.approve and options.approve != result.digest:
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
     if not options.force and not options.approve:
         guard(session, result)
-    commit(session, pulled, result)
+    commit(session, pulled, result, await recovery.look(session, pulled, result))
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -115,7 +116,7 @@ async def report_back(session: Session) -> Counter[str]:
 async def run_sync(session: Session, options: Options) -> Summary:
     """One whole run. Errors a user can do something about end in the summary; what was committed stays for the next run."""
     summary = Summary(session.run)
-    begin(session)
+    begin(session, summary)
     try:
         await _stages(session, options, summary)
     except UnsafePlan as error:
@@ -130,10 +131,13 @@ async def run_sync(session: Session, options: Options) -> Summary:
     return summary
 
 
-def begin(session: Session) -> None:
+def begin(session: Session, summary: Summary) -> None:
     """Open the run in the store and in the logs."""
     logs.run_id.set(session.run)
+    doubt = recovery.begin(session)
     session.store.start_run(session.run, "sync", session.runtime.clock())
+    if doubt is not None:
+        summary.notes.append(f"the state may be old: {doubt.why}; what is due is looked for in the tools first")
     _log.info("run started", extra={"sources": list(session.sources), "targets": list(session.targets)})
 
 
@@ -143,7 +147,7 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
     pulled, summary.plan = await gather(session, options)
     summary.baselined = pulled.baselined
     summary.counts.update(pulled.counts)
-    accept(session, pulled, summary.plan, options)
+    await accept(session, pulled, summary.plan, options)
     applied = await apply(session, options)
     absorb(summary, applied)
     if not session.stop.asked:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 
 from connectors.base import UnsafePlan
 from engine.events import Change
@@ -40,12 +42,19 @@ def guard(session: Session, result: Plan) -> None:
         raise UnsafePlan(reasons)
 
 
-def commit(session: Session, pulled: Pulled, result: Plan) -> None:
-    """T1. A record whose rules could not be evaluated keeps its old snapshot and is looked at again on the next run."""
+def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str, datetime] = MappingProxyType({})) -> None:
+    """T1. A record whose rules could not be evaluated keeps its old snapshot and is looked at again on the next run.
+
+    `doubtful` are projects of the plan that may be there already, with when they may have been sent.
+    """
     store, now = session.store, session.runtime.clock()
     failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
     with store.transaction():
         session.outbox.decide(result.actions, session.run, now)
+        for project, since in doubtful.items():
+            session.outbox.doubt(since, projects=[project])
+        if pulled.is_whole:
+            session.continuity.settle()
         for (system, kind), settled in pulled.settled.items():
             store.clear_recheck(system, kind, settled)
         for (system, kind), snapshots in pulled.snapshots.items():
@@ -56,8 +65,8 @@ def commit(session: Session, pulled: Pulled, result: Plan) -> None:
             store.save_recheck(system, kind, whys, now)
         for (system, kind), cursor in pulled.cursors.items():
             store.save_cursor(system, kind, cursor, now)
-        for rule, since in pulled.backfilled.items():
-            store.save_meta(f"backfilled:{rule}", since.isoformat())
+        for rule, day in pulled.backfilled.items():
+            store.save_meta(f"backfilled:{rule}", day.isoformat())
         store.note(session.run, _notes(pulled, result), now)
 
 

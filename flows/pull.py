@@ -29,7 +29,7 @@ class Pulled:
 
     `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
     `settled` are records that waited to be looked at again and are gone, or are again as they were;
-    `backfilled` are the rules whose own backfill is in `history`.
+    `backfilled` are the rules whose own backfill is in `history`; `is_whole` unless just some records were asked for.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
@@ -40,11 +40,12 @@ class Pulled:
     backfilled: dict[str, date] = field(default_factory=dict)
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    is_whole: bool = True
 
 
 async def pull(session: Session, *, only: Sequence[str] = ()) -> Pulled:
     """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are."""
-    pulled = Pulled()
+    pulled = Pulled(is_whole=not only)
     for system, source in session.sources.items():
         for kind in sorted(source.kinds, key=ORDER.index):
             puller = _Puller(session, source, kind, pulled)

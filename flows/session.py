@@ -21,7 +21,7 @@ from engine.plan import Planner
 from engine.rules import Rulebook
 from flows.apply import Stop
 from flows.configuration import Loaded
-from state import Outbox, Store
+from state import Continuity, Outbox, Store
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -44,12 +44,14 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     mappers: dict[str, Mapper] = field(init=False)
     outbox: Outbox = field(init=False)
+    continuity: Continuity = field(init=False)
     planner: Planner = field(init=False)
 
     def __post_init__(self) -> None:
         configuration = self.configuration
         self.mappers = {name: Mapper(configuration.mappings[name]) for name in self.sources}
         self.outbox = Outbox(self.store)
+        self.continuity = Continuity(self.store)
         self.planner = make_planner(configuration, {name: target.traits for name, target in self.targets.items()})
 
     @property

@@ -151,6 +151,7 @@ def _notes(notes: Sequence[tuple[str, str]]) -> Table:
 def summary(result: Summary) -> RenderableType:
     """What a run came to, in a few lines."""
     lines = [Text.assemble(("Run ", "bold"), result.run, ": ", (result.result, f"bold {_RESULT_STYLE[result.result]}"))]
+    lines += [Text(f"  {note}", style="yellow") for note in result.notes]
     lines += [Text(f"  {line}") for line in baseline(result)]
     told = [f"{result.counts[name]} {name}" for name in _TOLD if result.counts[name]]
     if told:
@@ -196,6 +197,7 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "baseline": dict(result.baselined),
         "counts": dict(result.counts),
         "calls": result.calls,
+        "notes": result.notes,
         "errors": result.errors,
         "error": str(result.error) if result.error else "",
         "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],

@@ -100,7 +100,7 @@ async def pull_and_plan(work: Work) -> None:
 @task(name="accept", **{**_STAGE, "retries": 0})
 async def accept_plan(work: Work) -> None:
     """Check the limits, then commit intents, snapshots, audit and cursors in one transaction."""
-    accept(work.session, work.pulled, work.summary.plan, work.options)
+    await accept(work.session, work.pulled, work.summary.plan, work.options)
 
 
 @task(name="apply", **_STAGE)
@@ -153,7 +153,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     async with _session(where) as session:
         work = Work(session, options)
         summary = work.summary
-        begin(session)
+        begin(session, summary)
         try:
             await _stages(work)
         except UnsafePlan as error:
@@ -298,6 +298,7 @@ def _markdown(summary: Summary) -> str:
     lines += [f"- baseline: {count} {kind}s recorded, nothing created for them" for kind, count in summary.baselined.items()]
     lines += [f"- {count} {what}" for what, count in sorted(summary.counts.items()) if count]
     lines += [f"- {count} calls to {system}" for system, count in summary.calls.items()]
+    lines += [f"- {note}" for note in summary.notes]
     lines += [f"- {error}" for error in summary.errors[:20]]
     if summary.error:
         lines.append(f"- **{summary.error}**")

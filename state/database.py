@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from state.watermark import Watermark
+
 
 class Rows(Protocol):
     """What a statement gave: tuples."""
@@ -26,6 +28,8 @@ class Database(Protocol):
 
     name: str  # how messages call it; holds no password
     shared: bool  # several processes may write to it at a time
+    watermark: Watermark | None  # how far the state had got, noted outside it; None when `home` tells
+    home: str  # where the state lives, another one after it was restored there; empty when `watermark` tells
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows: ...
 

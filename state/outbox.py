@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from connectors.base import StateError
 from engine.model import Action, Op
 from state.codec import dump, load, moment, stamp
+from state.continuity import Continuity
 from state.leases import touch
 from state.rows import INTENT, LINK, PUBLISH_STAGE, UPDATE_STAGE, Intent, Link, Outcome, intent_of, link_of, new_link, stage_of
 from state.store import Store
@@ -29,6 +30,7 @@ class Outbox:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._db = store.db
+        self._continuity = Continuity(store)
 
     # T1
 
@@ -115,6 +117,14 @@ class Outbox:
         """T2: commit this before the requests leave."""
         rows = [(stamp(now), nonces.get(intent.seq, intent.nonce), intent.seq) for intent in intents]
         self._db.executemany("UPDATE intent SET sent_at = ?, nonce = ? WHERE seq = ?", rows)
+        self._continuity.sent(now)
+
+    def doubt(self, since: datetime, *, projects: Collection[str] | None = None) -> int:
+        """Take everything open or parked, or that of some projects, for sent at `since` by somebody who lost the record. Gives how many."""
+        statement = "UPDATE intent SET sent_at = ? WHERE state IN ('open', 'parked') AND sent_at IS NULL"
+        if projects is None:
+            return self._db.execute(statement, (stamp(since),)).rowcount
+        return sum(self._db.execute(f"{statement} AND project = ?", (stamp(since), project)).rowcount for project in projects)
 
     def settle(self, outcomes: Iterable[Outcome], now: datetime) -> None:
         """T3: what became of them."""
@@ -162,6 +172,9 @@ class Outbox:
             "INSERT INTO orphan (nonce, target, key, at) VALUES (?, ?, ?, ?) ON CONFLICT (nonce) DO NOTHING",
             [(intent.nonce, intent.target, intent.key, stamp(now)) for intent in given_up],
         )
+        # a project doubted as a whole is not there: neither is what would be in it
+        blank = [(outcome.intent.project,) for outcome in outcomes if _is_project(outcome.intent) and not outcome.intent.nonce]
+        self._db.executemany("UPDATE intent SET sent_at = NULL WHERE project = ? AND state = 'open'", blank)
         self._db.executemany(
             "UPDATE intent SET sent_at = CASE op WHEN 'create' THEN NULL ELSE sent_at END, nonce = '', attempts = attempts + ?, due_at = ?,"
             " error = ? WHERE seq = ?",
@@ -322,7 +335,11 @@ def _both(earlier: Action | None, later: Action) -> Action:
 
 def _may_turn_up(intent: Intent) -> bool:
     """A project whose creation was in doubt: what was given up may still appear under its nonce."""
-    return intent.op == "create" and intent.key == intent.project and intent.sent_at is not None and intent.nonce != ""
+    return _is_project(intent) and intent.sent_at is not None and intent.nonce != ""
+
+
+def _is_project(intent: Intent) -> bool:
+    return intent.op == "create" and intent.key == intent.project
 
 
 def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlite_utils.migrations import Migrations
 from connectors.base import StateError
 from state.lock import Lock
 from state.schema import MIGRATIONS, Migration
+from state.watermark import Watermark
 
 
 class Embedded:
@@ -27,6 +28,8 @@ class Embedded:
             raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
         self.path, self.name, self.shared = path, str(path), False
         self._lock = None if read_only else Lock(_prepared(path), now=now)
+        self.watermark: Watermark | None = Watermark(path.with_name(path.name + ".mark"))
+        self.home = ""
         try:
             self._db = sqlite_utils.Database(_connect(path, read_only=read_only))
             with _explained(path):
@@ -68,6 +71,8 @@ class Embedded:
 
     def close(self) -> None:
         self._db.close()
+        if self.watermark is not None:
+            self.watermark.close()
         self._unlock()
 
     def _unlock(self) -> None:

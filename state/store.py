@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,6 +63,8 @@ class Store:
         self.db: Database = Embedded(path, now=now, read_only=read_only, existing=existing)
         if not self.db.shared and not read_only:
             self.db.execute(_FREE)
+        self._depth = 0
+        self._after_commit: list[Callable[[], None]] = []
 
     def close(self) -> None:
         self.db.close()
@@ -76,8 +78,23 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Database]:
         """All or nothing; nested use joins the outer one."""
-        with self.db.atomic():
-            yield self.db
+        self._depth += 1
+        try:
+            with self.db.atomic():
+                yield self.db
+        except BaseException:
+            self._after_commit = []
+            raise
+        finally:
+            self._depth -= 1
+        if not self._depth:
+            work, self._after_commit = self._after_commit, []
+            for each in work:
+                each()
+
+    def on_commit(self, work: Callable[[], None]) -> None:
+        """Do this when the transaction stands; forget it when it does not."""
+        self._after_commit.append(work)
 
     # cursors
 

@@ -1,0 +1,62 @@
+"""A state that cannot be sure it is the latest: everything it would do is looked for in the tools before it is done again.
+
+Nothing here creates or changes anything in a tool. What may be there already is recorded as sent in doubt; applying settles doubt as ever:
+it looks by key, adopts what it finds, and sends what is not there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from connectors.base import Create, Target
+from engine.model import Action
+from engine.plan import Plan
+from flows import logs
+from flows.pull import Pulled
+from flows.session import Session
+from state import Doubt, Note
+
+_log = logs.get("recovery")
+_LONG_AGO = timedelta(days=1)
+
+
+def begin(session: Session) -> Doubt | None:
+    """Whether the state may be older than what was done with it. Then all it holds as not sent is taken for sent."""
+    now = session.runtime.clock()
+    with session.store.transaction():
+        found = session.continuity.begin(now)
+        if found is not None:
+            count = session.outbox.doubt(found.since)
+            told = f"the state cannot be sure to be the latest: {found.why}; what it would do is looked for in the tools first"
+            session.store.note(session.run, [Note("", "", "", "recovery", told, detail={"open": count})], now)
+            _log.warning("state may be old", extra={"since": found.since.isoformat(), "open": count})
+    return found
+
+
+async def look(session: Session, pulled: Pulled, plan: Plan) -> dict[str, datetime]:
+    """Planned projects that may be there already, with when they may have been sent.
+
+    Looked for are projects made for history, and all while there is a doubt: one listing a tool. What is found, and what could still
+    turn up, is in doubt; and with a doubt everything planned for projects that stand already.
+    """
+    doubt, now = session.continuity.doubt(), session.runtime.clock()
+    since = doubt.since if doubt else now - _LONG_AGO
+    history = {change.source for change, _ in pulled.history}
+    asked: dict[str, list[Action]] = defaultdict(list)
+    for action in plan.projects():
+        if doubt or action.source in history:
+            asked[action.target].append(action)
+    born = {action.item.key for action in plan.projects()}
+    found = {action.item.project for action in plan.actions} - born if doubt else set()
+    for target, actions in asked.items():
+        found |= await _found(session.targets[target], actions, soon=now - since)
+    return dict.fromkeys(found, since)
+
+
+async def _found(target: Target, actions: list[Action], *, soon: timedelta) -> set[str]:
+    keys = [action.item.key for action in actions]
+    if soon <= target.traits.late_commit + target.traits.find_lag:
+        return set(keys)
+    answers = await target.find([Create(action.item, "") for action in actions])
+    return {key for key, answer in zip(keys, answers, strict=True) if answer is not None}
