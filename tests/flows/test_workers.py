@@ -37,7 +37,7 @@ async def decide(world: World, store: Store) -> None:
     """One reader: pull, plan, T1."""
     async with connect(world.loaded, world.runtime()) as (sources, targets):
         session = Session(world.loaded, store, sources, targets, "reader", world.runtime())
-        accept(session, *await gather(session, Options()), Options())
+        await accept(session, *await gather(session, Options()), Options())
 
 
 @asynccontextmanager
