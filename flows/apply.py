@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from connectors.base import (
@@ -171,14 +172,13 @@ class _Project:
     # which are ready
 
     def _ready(self) -> list[Intent]:
-        now, size = self._d._now(), self._target.traits.batch
-        found: dict[str, Intent] = {}
+        """The eldest of each key: what was decided later waits, even for one that is not due yet."""
+        now = self._d._now()
+        eldest: dict[str, Intent] = {}
         for intent in self._open.values():
-            if intent.key not in found and intent.due_at <= now and self._is_ready(intent):
-                found[intent.key] = intent
-                if len(found) == size:
-                    break
-        return list(found.values())
+            eldest.setdefault(intent.key, intent)
+        ready = (intent for intent in eldest.values() if intent.due_at <= now and self._is_ready(intent))
+        return list(islice(ready, self._target.traits.batch))
 
     def _is_ready(self, intent: Intent) -> bool:
         link = self._links[intent.key]

@@ -203,6 +203,20 @@ async def test_our_own_lost_update_is_not_taken_for_a_persons_edit(tmp_path: Pat
     assert world.tasks()["Kick off Third name"] == 1
 
 
+async def test_a_newer_name_waits_for_the_older_one_that_is_to_be_sent_again(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await world.quiet()
+    world.change(deal_of(world), Name="Second name")
+    faults = [world.tool.fault(route, "error_before", status=503, times=-1) for route in (r"PUT /api/1.0/(tasks|projects)/", BATCH)]
+    await world.sync(patience=timedelta())
+    assert sum(fault.struck for fault in faults) > 0
+    world.tool.faults.clear()
+    world.change(deal_of(world), Name="Third name")
+    await world.sync(minutes=0, patience=timedelta())
+    await world.quiet()
+    assert world.tasks()["Kick off Third name"] == 1
+
+
 async def test_a_change_while_a_task_is_in_doubt_reaches_the_task_that_turns_up(tmp_path: Path) -> None:
     world = await won(tmp_path)
     await die_after(world, tmp_path / "probe", "POST /api/1.0/batch")
