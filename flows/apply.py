@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -274,7 +274,8 @@ class _Project:
                     return None
                 return self._create(link, f"{self._d._runtime.random.getrandbits(64):016x}")
             case "publish":
-                return Publish(link.remote_id, link.item, again=intent.sent_at is not None)
+                again = intent.sent_at is not None
+                return Publish(link.remote_id, replace(link.item, fields=link.base) if again else link.item, again=again)
         merged = merges[intent.seq]
         return Update(link.remote_id, link.item.kind, merged.write) if isinstance(merged, Merged) and merged.write else None
 
@@ -332,7 +333,7 @@ class _Project:
         if answer is None:
             wanted = intent.changed if isinstance(merged, Merged) else {}
             return Outcome(intent, "done", base=_without(wanted, merged))
-        written = self._links[intent.key].item.fields if not isinstance(write, Update) else _without(intent.changed, merged)
+        written = write.item.fields if isinstance(write, Create | Publish) else _without(intent.changed, merged)
         return Outcome(intent, "done", answer.id, answer.url, base=written)
 
     def _failed(self, intent: Intent, error: ConnectorError) -> Outcome:
@@ -379,7 +380,7 @@ class _Project:
         self._d._progress(self._project, sum(outcome.verdict == "done" for outcome in stand))
 
     def _refresh(self, outcomes: Sequence[Outcome]) -> None:
-        self._links.update(self._outbox.links([outcome.intent.key for outcome in outcomes if outcome.verdict == "done"]))
+        self._links.update(self._outbox.links([outcome.intent.key for outcome in outcomes]))
         for outcome in outcomes:
             seq = outcome.intent.seq
             match outcome.verdict:

@@ -59,12 +59,6 @@ class Outbox:
         latest: dict[str, Action] = {}
         for action in actions:
             latest[action.item.key] = _both(latest.get(action.item.key), action)
-        # a create in doubt may turn out to have been carried out: with what was wanted then
-        self._db.executemany(
-            "UPDATE link SET base = want WHERE key = ? AND base = '{}'"
-            " AND EXISTS (SELECT 1 FROM intent WHERE intent.key = link.key AND op = 'create' AND state = 'open' AND sent_at IS NOT NULL)",
-            [(key,) for key in latest],
-        )
         self._db.executemany("UPDATE link SET want = ? WHERE key = ?", [(dump(action.item.fields), key) for key, action in latest.items()])
         creates, updates = self._unsent("create", latest), self._unsent("update", latest)
         rows = []
@@ -113,18 +107,28 @@ class Outbox:
         rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE project = ? AND state = 'open' ORDER BY stage, seq", (project,))  # noqa: S608
         return [intent_of(row) for row in rows]
 
-    def sent(self, intents: Iterable[Intent], nonces: Mapping[int, str], now: datetime) -> None:
-        """T2: commit this before the requests leave."""
+    def sent(self, intents: Sequence[Intent], nonces: Mapping[int, str], now: datetime) -> None:
+        """T2: commit this before the requests leave.
+
+        A create or a first publish may turn out to have been carried out: with what is wanted now, whatever is wanted by then.
+        """
         rows = [(stamp(now), nonces.get(intent.seq, intent.nonce), intent.seq) for intent in intents]
         self._db.executemany("UPDATE intent SET sent_at = ?, nonce = ? WHERE seq = ?", rows)
+        first = [(intent.key,) for intent in intents if intent.op != "update" and intent.sent_at is None]
+        self._db.executemany("UPDATE link SET base = want WHERE key = ?", first)
         self._continuity.sent(now)
 
     def doubt(self, since: datetime, *, projects: Collection[str] | None = None) -> int:
         """Take everything open or parked, or that of some projects, for sent at `since` by somebody who lost the record. Gives how many."""
-        statement = "UPDATE intent SET sent_at = ? WHERE state IN ('open', 'parked') AND sent_at IS NULL"
+        unsent = "state IN ('open', 'parked') AND sent_at IS NULL"
+        noted = f"UPDATE link SET base = want WHERE key IN (SELECT key FROM intent WHERE op <> 'update' AND {unsent}"  # noqa: S608
+        marked = f"UPDATE intent SET sent_at = ? WHERE {unsent}"  # noqa: S608
         if projects is None:
-            return self._db.execute(statement, (stamp(since),)).rowcount
-        return sum(self._db.execute(f"{statement} AND project = ?", (stamp(since), project)).rowcount for project in projects)
+            self._db.execute(f"{noted})")
+            return self._db.execute(marked, (stamp(since),)).rowcount
+        for project in projects:
+            self._db.execute(f"{noted} AND project = ?)", (project,))
+        return sum(self._db.execute(f"{marked} AND project = ?", (stamp(since), project)).rowcount for project in projects)
 
     def settle(self, outcomes: Iterable[Outcome], now: datetime) -> None:
         """T3: what became of them."""

@@ -188,6 +188,16 @@ async def test_what_people_change_on_a_project_that_we_do_not_know_to_be_shown_s
     assert world.env["TEAM"] in members
 
 
+async def test_a_change_between_showing_a_project_and_knowing_that_it_is_shown_reaches_it(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await die_after(world, tmp_path / "probe", "PUT /api/1.0/projects/")
+    world.tool.fault(r"GET /api/1.0/projects/\d+$", "error_before", status=503, times=7)  # the repetition before the change is read fails
+    world.change(deal_of(world), Name="Bigger deal")
+    runs = await world.quiet()
+    assert sum(run.counts["kept"] for run in runs) == 0
+    assert "Bigger deal" in world.board.projects[world.projects()[0]]["notes"]
+
+
 async def test_our_own_lost_update_is_not_taken_for_a_persons_edit(tmp_path: Path) -> None:
     world = await won(tmp_path)
     await world.quiet()
