@@ -214,8 +214,14 @@ class Outbox:
             raise StateError(f"number {seq} was decided meanwhile; `handoff status` lists what waits")
 
     def retry(self, seq: int, now: datetime) -> None:
+        """Open again. What an update brings is what is wanted by now: newer ones may have gone by."""
         self._hold(seq)
-        self._db.execute("UPDATE intent SET state = 'open', attempts = 0, due_at = ?, done_at = '' WHERE seq = ?", (stamp(now), seq))
+        intent = self.intent(seq)
+        changed = _latest(intent.changed, self.links([intent.key])[intent.key].item.fields)
+        self._db.execute(
+            "UPDATE intent SET state = 'open', attempts = 0, changed = ?, due_at = ?, done_at = '' WHERE seq = ?",
+            (dump(changed), stamp(now), seq),
+        )
 
     def dismiss(self, seq: int, now: datetime) -> None:
         """Give one up for good, and with a creation everything that was to live in it."""
@@ -350,6 +356,11 @@ def _joined(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
     """Both, the later one's values where they meet; custom fields one by one."""
     custom = {**before.get("custom", {}), **after.get("custom", {})}
     return {**before, **after, **({"custom": custom} if custom else {})}
+
+
+def _latest(changed: Mapping[str, Any], want: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields with the values wanted now; custom fields one by one."""
+    return {name: _latest(value, want.get(name, {})) if name == "custom" else want.get(name) for name, value in changed.items()}
 
 
 def _due(outcome: Outcome) -> datetime:

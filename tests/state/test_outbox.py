@@ -127,6 +127,15 @@ def test_a_refused_attempt_that_is_tried_again_is_simply_sent(outbox: Outbox) ->
     assert only(outbox).sent_at is None
 
 
+def test_a_refused_update_that_is_tried_again_brings_what_is_wanted_by_then(outbox: Outbox) -> None:
+    made(outbox)
+    for fields in ({"name": "Two", "custom": {"a": 1, "b": 1}}, {"name": "Three", "custom": {"a": 3, "b": 1}}):
+        outbox.decide([action("update", fields=fields, changed={**fields, "custom": {"a": fields["custom"]["a"]}})], "run", NOW)  # type: ignore[index]
+        outbox.settle([Outcome(only(outbox), "parked" if fields["name"] == "Two" else "done", base={"name": "Three"})], NOW)
+    outbox.retry(outbox.parked()[0].seq, LATER)
+    assert only(outbox).changed == {"name": "Three", "custom": {"a": 3}}
+
+
 def test_work_is_ordered_parents_first_and_publishing_after_it(outbox: Outbox) -> None:
     items = [
         Item(f"{TASK}#comment", "comment", {"text": "x"}, PROJECT, TASK),
