@@ -29,7 +29,8 @@ async def follow_progress(session: Session) -> Counter[str]:
     for target in session.targets.values():
         changed = await target.changes(session.store.meta(_cursor(target)), locate=partial(session.outbox.locate, target.system))
         links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
-        links = links or session.outbox.by_remote(target.system, sorted(changed.projects))
+        touched = session.outbox.by_remote(target.system, sorted(changed.projects))
+        links = links or {id_: link for id_, link in touched.items() if link.published_at}
         seen = await target.progress(sorted(links)) if links else []
         fresh = [link for link in session.outbox.published_by(session.run) if link.target == target.system]
         with session.store.transaction():

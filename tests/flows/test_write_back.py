@@ -110,3 +110,11 @@ async def test_only_what_the_mapping_names_is_written(tmp_path: Path) -> None:
     world, (deal,) = await with_projects(tmp_path, files={"mappings/salesforce.yaml": less})
     await world.quiet()
     assert told(world, deal) == ("in_progress", None)
+
+
+async def test_a_project_nobody_can_see_yet_is_not_told(tmp_path: Path) -> None:
+    world, (deal,) = await with_projects(tmp_path)
+    world.tool.fault(r"POST .*/batch$", "error_before", status=400)
+    await world.sync()
+    await world.sync()
+    assert (world.shown(), told(world, deal)) == ([], (None, None))
