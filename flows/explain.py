@@ -14,6 +14,7 @@ from engine.mapping import MODELS
 from engine.model import CrmKind, Record
 from engine.rules import CompiledRule, Rulebook, context
 from flows.view import plain
+from flows.waiting import Doubt, Waiting, doubts, waiting
 from state import Link, Outbox, Snapshot, Store
 from state.codec import moment
 
@@ -51,12 +52,14 @@ class Standing:
     known: Mapping[str, int]
     counts: Mapping[str, int]
     last_run: str
-    parked: Sequence[Mapping[str, Any]]
-    refused: Mapping[str, str]
-    recheck: Mapping[str, str]
+    waiting: Sequence[Waiting]
+    doubts: Sequence[Doubt]
 
     def data(self) -> dict[str, Any]:
-        return asdict(self)
+        kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
+        listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
+        facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run}
+        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
 
 
 def standing(store: Store) -> Standing:
@@ -67,9 +70,8 @@ def standing(store: Store) -> Standing:
         known={f"{system} {kind}": count for (system, kind), count in known.items()},
         counts=outbox.counts(),
         last_run=f"{last.id}, {last.outcome or 'interrupted'}, {ended}" if last else "",
-        parked=[{"number": i.seq, "op": i.op, "key": i.key, "error": i.error} for i in outbox.parked()],
-        refused={f"{row['system']}:{row['kind']}:{row['id']}": row["error"] for row in store.parked_back()},
-        recheck={f"{system}:{kind}:{id_}": why for (system, kind) in known for id_, why in store.recheck(system, kind).items()},
+        waiting=waiting(store),
+        doubts=doubts(store),
     )
 
 
@@ -140,7 +142,7 @@ def _item(link: Link) -> tuple[str, ...]:
 def _project(link: Link, outbox: Outbox) -> dict[str, str]:
     parked = outbox.parked_of(link.item.key)
     if parked:
-        state = f"waits for a person: {parked[0].key}: {parked[0].error}"
+        state = f"waits for a person: {parked[0].key}: {parked[0].error} (`handoff status` tells what to do about {parked[0].seq})"
     elif link.published_at:
         state = f"visible since {link.published_at[:19].replace('T', ' ')} UTC"
     else:

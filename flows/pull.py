@@ -28,7 +28,7 @@ class Pulled:
     """What one pull found, not yet committed.
 
     `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
-    `settled` are records that waited to be looked at again and are gone, or are again as they were;
+    `settled` are records that waited to be looked at again and are as they were last seen;
     `backfilled` are the rules whose own backfill is in `history`; `is_whole` unless just some records were asked for.
     """
 
@@ -90,7 +90,9 @@ class _Puller:
             return
         found = await self._source.read(self._kind, list(waiting))
         await self._take(found)
-        self._pulled.settled[self._place] = waiting.keys() - self._pulled.snapshots.get(self._place, {}).keys()
+        # what the CRM does not show keeps waiting: it may be back, and absence is no deletion
+        seen = {record.id for record in found}
+        self._pulled.settled[self._place] = seen - self._pulled.snapshots.get(self._place, {}).keys()
 
     # a baseline records history and acts on none of it
 

@@ -107,7 +107,7 @@ async def connect(loaded: Loaded, runtime: Runtime) -> AsyncIterator[tuple[dict[
     """Every source and target the rules name, open for the length of a run."""
     async with AsyncExitStack() as stack:
         sources = {name: await stack.enter_async_context(_source(loaded, name, runtime)) for name in loaded.configuration.rules.sources}
-        targets = {name: await stack.enter_async_context(_target(loaded, name, runtime)) for name in loaded.targets}
+        targets = {name: await stack.enter_async_context(open_target(loaded, name, runtime)) for name in loaded.targets}
         yield sources, targets
 
 
@@ -119,7 +119,8 @@ def _source(loaded: Loaded, name: str, runtime: Runtime) -> Source:
     return opener(loaded.connections[name], reads=reads(mapping), write_back=back, runtime=runtime)
 
 
-def _target(loaded: Loaded, name: str, runtime: Runtime) -> Target:
+def open_target(loaded: Loaded, name: str, runtime: Runtime) -> Target:
+    """One target by itself, an async context manager."""
     mapping = loaded.configuration.mappings[name]
     opener = target_opener(mapping.system)
     assert opener is not None  # noqa: S101 - checked when the configuration was loaded

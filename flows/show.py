@@ -17,6 +17,7 @@ from engine.model import Action, Decision, Problem
 from engine.plan import Plan
 from flows.pipeline import Summary
 from flows.view import plain
+from flows.waiting import Doubt, Waiting
 
 MOST_ROWS = 30
 _RESULT_STYLE = {
@@ -187,6 +188,40 @@ def entries(title: str, listed: Iterable[tuple[RenderableType, Sequence[str]]], 
         parts.append(Padding(head, (0, 0, 0, 2), expand=False))
         parts += [Padding(Text(plain(detail), style="dim"), (0, 0, 0, 6), expand=False) for detail in details if detail]
     return Group(Text(title, style="bold"), *parts) if parts else Text(empty, style="dim")
+
+
+def waiting(listed: Sequence[Waiting]) -> RenderableType:
+    """What waits for a person: what it is, since when and why, what hangs on it, and the commands that decide it."""
+    if not listed:
+        return Text("Nothing waits for a person.", style="dim")
+    parts: list[RenderableType] = [Text(f"Waiting for a person: {len(listed):,}", style="bold")]
+    for one in listed[:MOST_ROWS]:
+        parts += [Text(), Padding(Text.assemble((one.ref, "bold yellow"), f"  {one.what}"), (0, 0, 0, 2), expand=False)]
+        since = f"since {one.since:%Y-%m-%d %H:%M} UTC: {plain(one.why)}"
+        parts += [_detail(line) for line in (one.url, one.project_url, since, one.hangs) if line]
+        parts += [_detail(f"{meaning}:", command) for command, meaning in one.commands()]
+    if len(listed) > MOST_ROWS:
+        parts += [Text(), Text(f"… and {len(listed) - MOST_ROWS:,} more; `handoff status --json` has them all")]
+    return Group(*parts)
+
+
+def _detail(text: str, command: str = "") -> RenderableType:
+    line = Text(text, style="dim")
+    if command:
+        line.append("\n  ").append(command, style="cyan not dim")
+    return Padding(line, (0, 0, 0, 6), expand=False)
+
+
+def in_doubt(listed: Sequence[Doubt]) -> RenderableType:
+    """Creations whose answer was lost: nobody need do anything."""
+    return entries(
+        "In doubt; settled by itself, nothing need be done",
+        [
+            (Text(one.what), (f"sent {one.sent:%Y-%m-%d %H:%M:%S} UTC, looked for again from {one.until:%H:%M:%S} UTC on: {one.why}",))
+            for one in listed[:MOST_ROWS]
+        ],
+        empty="",
+    )
 
 
 def as_data(result: Summary) -> Mapping[str, Any]:

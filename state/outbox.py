@@ -239,13 +239,15 @@ class Outbox:
         rows = self._db.execute("SELECT key FROM intent WHERE project = ? AND op = 'create' AND state = 'dismissed'", (project,))
         return {row[0] for row in rows}
 
-    def adopt(self, seq: int, remote_id: str, now: datetime) -> None:
+    def adopt(self, seq: int, remote_id: str, now: datetime, *, url: str = "") -> None:
         """A person says which object a parked creation made; it is taken to hold what was wanted."""
         self._hold(seq)
         row = self._db.execute(
             "UPDATE intent SET state = 'done', done_at = ?, error = '' WHERE seq = ? RETURNING key", (stamp(now), seq)
         ).fetchone()
-        self._db.execute("UPDATE link SET remote_id = ?, base = want, done_at = ? WHERE key = ?", (remote_id, stamp(now), row[0]))
+        self._db.execute(
+            "UPDATE link SET remote_id = ?, url = ?, base = want, done_at = ? WHERE key = ?", (remote_id, url, stamp(now), row[0])
+        )
 
     # what is there
 

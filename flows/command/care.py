@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from connectors.base import ConfigError, utc_now
-from engine.model import Problem
-from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, errors, open_store, where
-from state import Intent, Note, Outbox, Store
+from connectors.base import Remote, Runtime, utc_now
+from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where
+from flows.resolve import decide, find, seek, settled
+from flows.waiting import Waiting, waiting
 from state.care import Health, backup, compact, verify
 
 
@@ -22,53 +25,76 @@ class How(StrEnum):
     ADOPT = "adopt"
 
 
+_TOLD = {
+    How.RETRY: "will be tried again by the next sync",
+    How.DISMISS: "is dismissed for good",
+    How.ADOPT: "is taken for done",
+}
+
+
 def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Try everything again that waits for a person. The next sync does it."""
     with advice(), open_store(where(folder, state), existing=True) as store:
-        outbox, now = Outbox(store), utc_now()
-        parked = outbox.parked()
+        again = [one for one in waiting(store) if "retry" in one.ways]
         with store.transaction():
-            for intent in parked:
-                outbox.retry(intent.seq, now)
-            rows = store.retry_back()
+            for one in again:
+                decide(store, one, "retry", by=_who(), now=utc_now())
+        actions = sum(one.action is not None for one in again)
+        rows = len(again) - actions
         Screen(as_json).show(
-            Text(f"{len(parked)} actions and {rows} write-backs will be tried again."), {"retried": len(parked), "write_back": rows}
+            Text(f"{actions} actions and {rows} write-backs will be tried again."), {"retried": actions, "write_back": rows}
         )
 
 
 def resolve(
-    number: Annotated[int, typer.Argument(help="The number `handoff status` shows.")],
+    ref: Annotated[str, typer.Argument(help="The number or name `handoff status` shows.", metavar="NUMBER")],
     how: Annotated[How, typer.Argument(help="retry it, dismiss it for good, or adopt an object that is there already.")],
-    remote: Annotated[str, typer.Option("--id", help="With adopt: the object's id in the tool.")] = "",
+    remote: Annotated[
+        str, typer.Option("--id", help="With adopt: the object's id or address in the tool. Without it, the candidates are shown.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Dismiss without asking.")] = False,
     folder: Folder = None,
     state: StateFile = None,
     as_json: Json = False,
 ) -> None:
-    """Decide about one parked action."""
-    with advice(), open_store(where(folder, state), existing=True) as store:
-        outbox = Outbox(store)
-        intent = next((intent for intent in outbox.parked() if intent.seq == number), None)
-        if intent is None:
-            errors().print(Text(f"nothing parked has the number {number}; `handoff status` lists what waits", style="red"))
-            raise typer.Exit(Exit.CONFIG)
-        if how is How.ADOPT and (not remote or intent.op != "create"):
-            raise ConfigError([Problem("adopt needs --id and a parked creation")])
-        with store.transaction():
-            _decide(store, outbox, intent, how, remote)
-        told = {How.RETRY: "will be tried again", How.DISMISS: "is dismissed", How.ADOPT: f"is taken to be {remote}"}[how]
-        Screen(as_json).show(Text(f"{intent.op} {intent.key} {told}."), {"number": number, "key": intent.key, "how": how.value})
+    """Decide about one thing that waits for a person: an action, a refused write-back, a record no rule could be worked out for."""
+    with advice():
+        there = where(folder, state)
+        with open_store(there, existing=True) as store:
+            if (before := settled(store, ref, how.value)) is not None:
+                told = f"{ref} was decided already: it {_TOLD[how]}."
+                Screen(as_json).show(Text(told), {"number": before.seq, "ref": ref, "key": before.key, "how": how.value, "again": True})
+                return
+            one = find(store, ref)
+            found = run(seek(loaded(there), store, one, remote, Runtime())) if how is How.ADOPT else None
+            if how is How.DISMISS and not (yes or as_json) and sys.stdin.isatty():
+                typer.confirm(f"{one.what}: {one.leaves}. Dismiss it for good?", abort=True)
+            decide(store, one, how.value, by=_who(), now=utc_now(), remote=found)
+            Screen(as_json).show(_decided(one, how, found), _decision(one, how, found))
 
 
-def _decide(store: Store, outbox: Outbox, intent: Intent, how: How, remote: str) -> None:
-    now, link = utc_now(), outbox.links([intent.key])[intent.key]
-    match how:
-        case How.RETRY:
-            outbox.retry(intent.seq, now)
-        case How.DISMISS:
-            outbox.dismiss(intent.seq, now)
-        case How.ADOPT:
-            outbox.adopt(intent.seq, remote, now)
-    store.note("", [Note(link.source, link.event, link.rule, f"resolved: {how.value}", intent.error, intent.key)], now)
+def _decided(one: Waiting, how: How, found: Remote | None) -> Text:
+    told = Text.assemble((one.ref, "bold"), f"  {one.what}: {_TOLD[how]}.")
+    if found is not None:
+        told.append(f"\n    it is {found.url or found.id}", style="dim")
+    if how is How.DISMISS:
+        told.append(f"\n    {one.leaves}", style="dim")
+    return told
+
+
+def _decision(one: Waiting, how: How, found: Remote | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"ref": one.ref, "how": how.value, "source": one.source, "what": one.what}
+    if one.action is not None:
+        data |= {"number": one.action.seq, "key": one.action.key}
+    return {**data, **({"object": found.url or found.id} if found else {})}
+
+
+def _who() -> str:
+    """Who decides: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
 
 
 keeping = typer.Typer(no_args_is_help=True, help="Verify, back up and compact the state file.")

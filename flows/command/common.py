@@ -111,7 +111,8 @@ def advice() -> Iterator[None]:
     except ConfigError as error:
         errors().print(show.problems(error.problems), soft_wrap=True)
         count = len(error.problems)
-        stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''} in the configuration; nothing was done")
+        place = " in the configuration" if any(problem.file for problem in error.problems) else ""
+        stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''}{place}; nothing was done")
     except ConnectorError as error:
         stop(exit_of(error), str(error))
     except KeyboardInterrupt:

@@ -80,24 +80,16 @@ def _status(found: Standing) -> Group:
     known = ", ".join(show.counted(count, kind) for kind, count in found.known.items())
     doubt = f" ({counts['in_doubt']} with a lost answer)" if counts["in_doubt"] else ""
     going = "; the next sync goes on with them" if counts["open"] else ""
+    going += ", as far as they do not wait for what is below" if going and counts["parked"] else ""
     return Group(
         Text.assemble(("Known: ", "bold"), known or "nothing yet"),
         Text.assemble(("Made: ", "bold"), f"{show.counted(counts['projects'], 'project')}, {counts['published']} visible to people"),
         Text.assemble(("Last run: ", "bold"), found.last_run or "none"),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
+        *([Text(), show.in_doubt(found.doubts)] if found.doubts else []),
         Text(),
-        show.entries(
-            "Waiting for a person (`handoff resolve NUMBER retry|dismiss|adopt`)",
-            [(Text.assemble((str(row["number"]), "bold"), f"  {row['op']} {row['key']}"), (row["error"],)) for row in found.parked],
-            empty="" if found.recheck else "Nothing waits for a person.",
-        ),
-        *_more("Refused by the CRM (`handoff retry` tries again)", found.refused),
-        *_more("Could not be decided: mend the cause, the next sync looks at them again", found.recheck),
+        show.waiting(found.waiting),
     )
-
-
-def _more(title: str, lines: Mapping[str, str]) -> list[RenderableType]:
-    return [Text(), show.entries(title, [(Text(record), (why,)) for record, why in lines.items()], empty="")] if lines else []
 
 
 def history(
