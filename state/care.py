@@ -52,7 +52,11 @@ def backup(store: Store, to: Path) -> int:
         to.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise StateError(f"cannot write {to} ({error.strerror}); name a new file in a folder you may write to") from error
-    store.db.backup(to)
+    try:
+        store.db.backup(to)
+    except StateError:
+        to.unlink()
+        raise
     return to.stat().st_size
 
 

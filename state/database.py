@@ -34,10 +34,16 @@ class Database(Protocol):
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Rows: ...
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """The statement for each row, in order."""
+        """The statement for each row, in order; for all of them or for none."""
 
     def atomic(self) -> AbstractContextManager[None]:
         """All or nothing. Inside another one it joins that one, and an error that is caught between the two undoes the inner one alone."""
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Its rows one after the other, never all in memory; inside `atomic` or `snapshot`."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """As `atomic`, to read alone: everything as it is at one moment."""
 
     def check(self) -> list[str]:
         """What the engine itself finds wrong with what it stores."""
@@ -50,5 +56,8 @@ class Database(Protocol):
 
     def vacuum(self) -> None:
         """Give back the space of what was deleted."""
+
+    def count_on(self, table: str, column: str) -> None:
+        """Number new rows after those that were put in with their numbers."""
 
     def close(self) -> None: ...

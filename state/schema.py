@@ -77,4 +77,5 @@ _LEASES = (
        expires_at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
 )
 
+TABLES = ("meta", "cursor", "snapshot", "link", "intent", "orphan", "audit", "run", "recheck", "write_back", "lease")
 MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES))

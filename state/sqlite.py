@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,20 @@ class Embedded:
             raise _explanation(self.path, error) from error
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        try:
+        with _explained(self.path), nullcontext() if self._db.conn.in_transaction else self._db.atomic():
             self._db.conn.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise _explanation(self.path, error) from error
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
         with _explained(self.path), self._db.atomic():
             yield
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        return self.atomic()
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        with _explained(self.path):
+            yield from self._db.conn.execute(statement)
 
     def check(self) -> list[str]:
         return [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -63,11 +68,17 @@ class Embedded:
             self._db.conn.backup(copy)
 
     def size(self) -> int:
-        return self.path.stat().st_size
+        pages, size = (
+            self.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size")
+        )  # what is still in the WAL included
+        return int(pages * size)
 
     def vacuum(self) -> None:
         self.execute("VACUUM")
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def count_on(self, table: str, column: str) -> None:
+        """SQLite does so by itself."""
 
     def close(self) -> None:
         self._db.close()

@@ -12,7 +12,7 @@ from typing import Any
 from engine.model import CrmKind, WriteBack
 from state.codec import dump, load, moment, stamp
 from state.database import Database
-from state.sqlite import Embedded
+from state.engines import opened
 
 _CHUNK = 500
 
@@ -58,9 +58,9 @@ class Run:
 class Store:
     """Raises StateError for what a user can do something about: held, newer than the program, read-only, full, damaged."""
 
-    def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
-        """With `read_only` or `existing`, a state that is missing is an error rather than made."""
-        self.db: Database = Embedded(path, now=now, read_only=read_only, existing=existing)
+    def __init__(self, where: Path | str, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
+        """`where` is a file, or the URL of a PostgreSQL database. With `read_only` or `existing`, a missing state is an error rather than made."""
+        self.db = opened(where, now=now, read_only=read_only, existing=existing)
         if not self.db.shared and not read_only:
             self.db.execute(_FREE)
         self._depth = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 # The server ends when its standard input does: however its parent ends, nothing is left behind.
-_UNTIL_EOF = '"$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$0"'
+_UNTIL_EOF = '"$@" & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf "$0"'
 _CARELESS = (
     "fsync=off",
     "full_page_writes=off",

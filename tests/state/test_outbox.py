@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.model import Action, Item, Op
-from state import Intent, Outbox, Outcome, Store
+from state import Intent, Outbox, Outcome
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 PROJECT = "salesforce:deal:1/onboarding"
 TASK = f"{PROJECT}/kickoff"
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(Store(tmp_path / "s.db", now=NOW))
 
 
 def action(op: Op, key: str = TASK, fields: Mapping[str, Any] | None = None, changed: Mapping[str, Any] | None = None) -> Action:
@@ -159,3 +153,58 @@ def test_the_next_moment_is_known_and_what_is_due(outbox: Outbox) -> None:
     assert outbox.due_projects("asana", NOW) == []
     assert outbox.next_due("asana") == LATER
     assert outbox.next_due("asana", after=LATER) is None
+
+
+def test_a_key_decided_twice_at_once_is_born_once_as_first_decided(outbox: Outbox) -> None:
+    outbox.decide([action("create", fields={"name": name}) for name in ("One", "Two")], "run", NOW)
+    assert only(outbox).key == TASK
+    assert outbox.links([TASK])[TASK].item.fields == {"name": "One"}
+
+
+def test_updates_decided_at_once_become_one_with_the_latest_values(outbox: Outbox) -> None:
+    made(outbox)
+    first = {"name": "Two", "custom": {"Value": 1}}
+    second = {"notes": "n", "custom": {"Tier": "VIP"}}
+    outbox.decide([action("update", fields=changed, changed=changed) for changed in (first, second)], "run", NOW)
+    assert only(outbox).changed == {"name": "Two", "notes": "n", "custom": {"Value": 1, "Tier": "VIP"}}
+    assert outbox.links([TASK])[TASK].item.fields == second
+
+
+def test_outcomes_of_every_kind_are_settled_together(outbox: Outbox) -> None:
+    keys = [f"{PROJECT}/{number}" for number in range(4)]
+    outbox.decide([action("create", key) for key in keys], "run", NOW)
+    done, doubt, again, parked = outbox.of_project(PROJECT)
+    outbox.sent([done, doubt, again, parked], {intent.seq: f"nonce {intent.seq}" for intent in (done, doubt, again, parked)}, NOW)
+    outbox.settle(
+        [
+            Outcome(done, "done", "77", "https://tool/77", base={"name": "One"}),
+            Outcome(doubt, "doubt", due_at=LATER, error="no answer"),
+            Outcome(again, "again", due_at=LATER, error="away", counts=False),
+            Outcome(parked, "parked", error="no such field"),
+        ],
+        NOW,
+    )
+    assert [(intent.key, intent.sent_at, intent.attempts, intent.error) for intent in outbox.of_project(PROJECT)] == [
+        (keys[1], NOW, 1, "no answer"),
+        (keys[2], None, 0, "away"),
+    ]
+    assert [intent.key for intent in outbox.parked()] == [keys[3]]
+    assert outbox.links(keys)[keys[0]].remote_id == "77"
+    assert outbox.counts() == {"open": 2, "in_doubt": 1, "parked": 1, "projects": 0, "published": 0}
+
+
+def test_ten_thousand_keys_are_looked_up_and_decided_in_the_order_given(outbox: Outbox) -> None:
+    keys = [f"{PROJECT}/{number}" for number in range(10_000)]
+    outbox.decide([action("create", key) for key in keys], "run", NOW)
+    assert outbox.links(keys).keys() == set(keys)
+    assert [intent.key for intent in outbox.of_project(PROJECT)] == keys
+    assert outbox.projects_of([f"salesforce:deal:{number}" for number in range(10_000)]) == []
+
+
+def test_giving_up_a_project_gives_up_what_was_to_live_in_it(outbox: Outbox) -> None:
+    outbox.decide([action("create", PROJECT), action("create"), action("create", f"{TASK}/other")], "run", NOW)
+    project, *_ = outbox.of_project(PROJECT)
+    outbox.settle([Outcome(project, "parked", error="no")], NOW)
+    outbox.dismiss(project.seq, NOW)
+    assert outbox.of_project(PROJECT) == []
+    assert len(outbox.dismissed(PROJECT)) == 3

@@ -1,8 +1,7 @@
-"""The state file: all or nothing, guarded against other versions, full disks and the wrong file."""
+"""What the store promises, on either engine: all or nothing, and everything comes back as it went in."""
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,13 +10,10 @@ import pytest
 from connectors.base import StateError
 from engine.model import WriteBack
 from state import Note, Snapshot, Store
+from state.care import compact, verify
+from state.schema import TABLES
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "s.db", now=NOW)
 
 
 def write(store: Store, **fields: object) -> None:
@@ -38,75 +34,117 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     assert (store.meta("a"), store.cursor("salesforce", "deal")) == (None, None)
 
 
-def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
-    with Store(tmp_path / "s.db", now=NOW) as store, store.transaction():
+def fail_inside(store: Store) -> None:
+    with store.transaction():
+        store.save_meta("inner", "1")
+        raise RuntimeError
+
+
+def test_an_inner_transaction_that_fails_and_is_forgiven_is_undone_alone(store: Store) -> None:
+    with store.transaction():
+        store.save_meta("before", "1")
+        with pytest.raises(RuntimeError):
+            fail_inside(store)
+        store.save_meta("after", "1")
+    assert [store.meta(key) for key in ("before", "inner", "after")] == ["1", None, "1"]
+
+
+def test_what_was_committed_is_there_for_the_next_process(place: Path | str) -> None:
+    with Store(place, now=NOW) as store, store.transaction():
         store.save_cursor("salesforce", "deal", "c", NOW)
-    with Store(tmp_path / "s.db", now=NOW) as store:
+    with Store(place, now=NOW) as store:
         assert store.cursor("salesforce", "deal") == "c"
 
 
-def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
-    Store(tmp_path / "deep" / "s.db", now=NOW).close()
-    assert (tmp_path / "deep" / "s.db").stat().st_mode & 0o077 == 0
+def test_a_reader_may_not_write(place: Path | str) -> None:
+    Store(place, now=NOW).close()
+    with Store(place, now=NOW, read_only=True) as reader:
+        assert reader.meta("a") is None
+        with pytest.raises(StateError, match="may not be written"), reader.transaction():
+            reader.save_meta("a", "1")
 
 
-def test_an_older_program_refuses_a_newer_file_and_leaves_it(tmp_path: Path) -> None:
-    Store(tmp_path / "s.db", now=NOW).close()
-    db = sqlite3.connect(tmp_path / "s.db")
-    db.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('handoff', 'm999_of_the_future', 'later')")
-    db.commit()
-    before = list(db.iterdump())
-    for read_only in (False, True):
-        with pytest.raises(StateError, match=r"newer version of handoff \(m999_of_the_future\); update the program"):
-            Store(tmp_path / "s.db", now=NOW, read_only=read_only)
-    assert list(db.iterdump()) == before
-    db.close()
+@pytest.mark.parametrize("how", ["read_only", "existing"])
+def test_a_state_that_is_not_there_is_not_made_by_those_who_look(how: str, place: Path | str) -> None:
+    for _ in range(2):
+        with pytest.raises(StateError, match=r"no state .* yet; run `handoff sync` first"):
+            Store(place, now=NOW, **{how: True})  # type: ignore[arg-type]
+    Store(place, now=NOW).close()
+    Store(place, now=NOW, **{how: True}).close()  # type: ignore[arg-type]
 
 
-def test_reading_alone_needs_a_file_that_is_there_and_set_up(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match=r"no state at .* yet; run `handoff sync` first"):
-        Store(tmp_path / "s.db", now=NOW, read_only=True)
-    (tmp_path / "s.db").touch()
-    with pytest.raises(StateError, match="not set up yet"):
-        Store(tmp_path / "s.db", now=NOW, read_only=True)
+@pytest.mark.parametrize(
+    "text", ["Größe 数据 🎉", "two\nlines\ttab", 'it\'s 100 % "sure" \\ ? %s', "a\u200db\u0301", "\x01\x7f", "x" * 100_000]
+)
+def test_any_text_comes_back_as_it_went_in(text: str, store: Store) -> None:
+    store.save_snapshots("salesforce", "deal", [Snapshot(text, "h", "{}", customer=text)], NOW)
+    store.note("run", [Note(text, "", "", "note", text, detail={"seen": text})], NOW)
+    assert store.of_customer("salesforce", text) == [text]
+    assert store.audit(source=text)[0]["detail"] == {"seen": text}
 
 
-def test_a_reader_may_not_write(tmp_path: Path) -> None:
-    Store(tmp_path / "s.db", now=NOW).close()
-    with (
-        Store(tmp_path / "s.db", now=NOW, read_only=True) as reader,
-        pytest.raises(StateError, match="may not be written"),
-        reader.transaction(),
-    ):
-        reader.save_meta("a", "1")
+def test_a_nul_in_a_name_stops_nothing_and_is_whole_in_json(store: Store) -> None:
+    write(store, name="a\0b")
+    store.note("run", [Note("s", "", "", "note", "because of \0", detail={"name": "a\0b"})], NOW)
+    assert store.due_back("salesforce")[0].fields == {"name": "a\0b"}
+    assert store.audit()[0]["detail"] == {"name": "a\0b"}
+    assert store.audit()[0]["reason"].startswith("because of ")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StateError, match=r"cannot write .*; check the folder's permissions"):
-        Store(tmp_path / "file" / "s.db", now=NOW)
+def test_rows_are_written_over_as_a_whole(store: Store) -> None:
+    store.save_snapshots("salesforce", "deal", [Snapshot("1", "h", "{}", "001", deleted=True, merged_into="2")], NOW)
+    store.save_snapshots("salesforce", "deal", [Snapshot("1", "i", "[]")], NOW)
+    assert store.snapshots("salesforce", "deal", ["1"]) == {"1": Snapshot("1", "i", "[]")}
+    store.save_recheck("salesforce", "deal", {"1": "first", "2": "other"}, NOW)
+    store.save_recheck("salesforce", "deal", {"1": "second"}, NOW)
+    store.clear_recheck("salesforce", "deal", ["2"])
+    assert store.recheck("salesforce", "deal") == {"1": "second"}
+    for value in ("1", "2"):
+        store.save_meta("key", value)
+        store.save_cursor("salesforce", "deal", value, NOW)
+    assert (store.meta("key"), store.cursor("salesforce", "deal")) == ("2", "2")
 
 
-def write_much(store: Store) -> None:
-    with store.transaction():
-        store.save_meta("first", "1")
-        store.note("run", [Note("", "", "", "note", "x" * 5000) for _ in range(20)], NOW)
+def test_runs_are_told_newest_first_with_what_came_of_them(store: Store) -> None:
+    store.start_run("one", "sync", NOW)
+    store.start_run("two", "sync", NOW + timedelta(minutes=1))
+    store.end_run("one", "done", {"created": 2}, NOW, digest="d", error="e" * 3000)
+    newer, older = store.runs()
+    assert (newer.id, newer.ended_at, older.counts, len(older.error)) == ("two", None, {"created": 2}, 2000)
 
 
-def test_a_full_disk_undoes_the_whole_transaction(store: Store) -> None:
-    store.db.execute(f"PRAGMA max_page_count = {store.db.execute('PRAGMA page_count').fetchone()[0] + 2}")
-    with pytest.raises(StateError, match="the disk is full; make room"):
-        write_much(store)
-    assert store.meta("first") is None
+def test_refused_write_backs_are_tried_again_when_asked(store: Store) -> None:
+    write(store, progress=10)
+    store.settle_back("salesforce", store.due_back("salesforce")[0], "refused", park=True, now=NOW)
+    assert (store.retry_back(), store.retry_back()) == (1, 0)
+    assert len(store.due_back("salesforce")) == 1
+
+
+def test_the_tables_are_all_known_by_name(store: Store) -> None:
+    catalogue = {
+        Path: "sqlite_master WHERE type = 'table'",
+        str: "(SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()) AS t",
+    }
+    kind = Path if hasattr(store.db, "path") else str
+    names = {row[0] for row in store.db.execute(f"SELECT name FROM {catalogue[kind]}")}  # noqa: S608 - from above
+    assert names - {"_sqlite_migrations", "handoff_migration"} == set(TABLES)
+
+
+def test_a_sound_state_is_found_sound_and_made_small(store: Store) -> None:
+    store.note("old", [Note("s", "", "", "note", "gone" * 100) for _ in range(3000)], NOW - timedelta(days=90))
+    assert verify(store).ok
+    gone, before, after = compact(store, keep_days=30, now=NOW)
+    assert gone == 3000
+    assert after < before
 
 
 def test_snapshots_come_back_by_any_number_of_ids(store: Store) -> None:
-    made = [Snapshot(f"{number:018}", "h", "{}", "001", modified_at="2026") for number in range(1200)]
+    made = [Snapshot(f"{number:018}", "h", "{}", "001", modified_at="2026") for number in range(10_000)]
     with store.transaction():
         store.save_snapshots("salesforce", "deal", made, NOW)
     assert store.snapshots("salesforce", "deal", [s.id for s in made]) == {s.id: s for s in made}
-    assert len(store.of_customer("salesforce", "001")) == 1200
-    assert store.count_snapshots() == {("salesforce", "deal"): 1200}
+    assert len(store.of_customer("salesforce", "001")) == 10_000
+    assert store.count_snapshots() == {("salesforce", "deal"): 10_000}
 
 
 def test_a_record_is_found_by_its_short_id_too(store: Store) -> None:
@@ -154,31 +192,3 @@ def test_an_audit_is_read_newest_first_and_by_any_mark(store: Store) -> None:
     store.note("run", notes, NOW)
     assert [row["reason"] for row in store.audit()] == ["2", "1", "0"]
     assert [row["reason"] for row in store.audit(source="a", key="k")] == ["1"]
-
-
-@pytest.mark.parametrize("content", [b"dear diary", b"SQLite format 4\x00 almost"])
-def test_a_file_that_is_not_ours_is_left_as_it_is(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "diary.txt"
-    path.write_bytes(content)
-    path.chmod(0o644)
-    with pytest.raises(StateError, match="not a handoff state file"):
-        Store(path, now=NOW)
-    assert path.read_bytes() == content
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert [entry.name for entry in tmp_path.iterdir()] == ["diary.txt"]
-
-
-def test_somebody_elses_database_gets_no_tables_of_ours(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    with sqlite3.connect(path) as shop:
-        shop.execute("CREATE TABLE orders (id INTEGER)")
-    shop.close()
-    before = path.read_bytes()
-    with pytest.raises(StateError, match="somebody else's database"):
-        Store(path, now=NOW)
-    assert path.read_bytes() == before
-
-
-def test_a_folder_is_no_state_file(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="is a folder"):
-        Store(tmp_path, now=NOW)
