@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
@@ -126,6 +127,13 @@ class Runtime:
     random: random.Random = field(default_factory=random.SystemRandom)
     transport: httpx.AsyncBaseTransport | None = None
     timeout: float = 30.0
+
+
+async def _at_once() -> None: ...
+
+
+leaving: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leaving", default=_at_once)
+"""Awaited right before each request that writes leaves, after it waited for its turn. Raises a ConnectorError to hold it back: certainly not done."""
 
 
 @dataclass(frozen=True, slots=True)

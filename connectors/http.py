@@ -22,7 +22,7 @@ from httpx_aiohttp import AiohttpTransport
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_base
 
-from connectors.base import Ambiguous, AuthError, ConnectorError, RateLimited, Rejected, Runtime, Transient
+from connectors.base import Ambiguous, AuthError, ConnectorError, RateLimited, Rejected, Runtime, Transient, leaving
 
 _log = logging.getLogger("handoff.http")
 
@@ -154,7 +154,8 @@ class Http:
     """A pooled client for one system.
 
     `send` promises: a CREATE leaves at most once per call unless it was certainly not executed; a READ or REPEATABLE is tried up to `tries`
-    times. A 401 renews the token once (single flight) and repeats the request. Raises the judge's error, or what the transport's failure means.
+    times; what writes leaves only after `connectors.base.leaving` let it. A 401 renews the token once (single flight) and repeats the request.
+    Raises the judge's error, or what the transport's failure means.
     """
 
     def __init__(
@@ -258,6 +259,8 @@ class Http:
         content = json.dumps(call.body, ensure_ascii=False).encode() if call.body is not None else None
         if content is not None:
             headers = {"Content-Type": "application/json", **headers}
+        if call.effect is not Effect.READ:
+            await leaving.get()()
         self.calls += 1
         try:
             response = await self._client.request(

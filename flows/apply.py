@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -28,6 +28,7 @@ from connectors.base import (
     Transient,
     Update,
     Write,
+    leaving,
 )
 from engine.merge import Merged, merge
 from engine.model import Item
@@ -40,6 +41,7 @@ from state.leases import TERM
 _log = logs.get("apply")
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 _WORKERS = 12
+LEAVES_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -150,6 +152,7 @@ class _Project:
         self._outbox = drain._outbox
         self._target = drain._target
         self._project = lease.name
+        self._said = drain._now()
         self._load(lease)
 
     def _load(self, lease: Lease) -> None:
@@ -213,16 +216,35 @@ class _Project:
         nonces = {seq: write.nonce for seq, write in writes.items() if isinstance(write, Create)}
         if sending and not await self._mark(sending, nonces):
             return
-        try:
-            answers = await self._target.write([writes[intent.seq] for intent in sending]) if sending else []
-        except (AuthError, QuotaExhausted) as error:
-            answers = [error] * len(sending)
+        answers = await self._send([writes[intent.seq] for intent in sending], lambda: self._leave(sending)) if sending else []
         results: dict[int, Remote | ConnectorError | None] = dict(zip((intent.seq for intent in sending), answers, strict=True))
         outcomes = [self._outcome(intent, results.get(intent.seq), merges.get(intent.seq), writes.get(intent.seq)) for intent in batch]
         stop = next((answer for answer in (*answers, *merges.values()) if isinstance(answer, AuthError | QuotaExhausted)), None)
         if stop is not None:
             self._d.applied.stopped_by = stop
         await self._settle(outcomes, merges, sent=writes)
+
+    async def _send(self, writes: Sequence[Write], leave: Callable[[], Awaitable[None]]) -> Sequence[Remote | ConnectorError]:
+        before = leaving.set(leave)
+        try:
+            await leave()
+            return await self._target.write(writes)
+        except (AuthError, QuotaExhausted) as error:
+            return [error] * len(writes)
+        finally:
+            leaving.reset(before)
+
+    async def _leave(self, sending: Sequence[Intent]) -> None:
+        """A request leaves soon after the commit that says so, or the commit is made again. Raises LeaseLost to hold it back.
+
+        So whoever finds `sent_at` may count from there what can still take effect, however long the request waited for its turn, and nothing
+        leaves for somebody whose lease was claimed before. What remains: a process that is stopped between this look at the clock and the write
+        to its socket, for longer than `late_commit`, and then goes on over a connection that still stands.
+        """
+        now = self._d._now()
+        if not timedelta() <= now - self._said < LEAVES_WITHIN:
+            await self._d._commit(self._lease, lambda _: self._outbox.leaving(sending, now))
+            self._said = now
 
     async def _mark(self, sending: Sequence[Intent], nonces: Mapping[int, str]) -> bool:
         """T2. When somebody has changed the project since it was read, it is read again instead, and nothing may be sent yet."""
@@ -236,7 +258,7 @@ class _Project:
         if lease.revision != self._lease.revision:
             self._load(lease)
             return False
-        self._lease = lease
+        self._lease, self._said = lease, now
         return True
 
     async def _merges(self, updates: Sequence[Intent]) -> dict[int, Merged | ConnectorError]:
@@ -316,7 +338,7 @@ class _Project:
         if isinstance(answer, Conflict):
             return Outcome(intent, "parked", error=f"{answer} ({', '.join(answer.theirs)})")
         now, traits = self._d._now(), self._target.traits
-        conclusive = (intent.sent_at or now) + traits.late_commit + traits.find_lag
+        conclusive = (intent.sent_at or now) + LEAVES_WITHIN + traits.late_commit + traits.find_lag
         if now < conclusive:
             return Outcome(intent, "doubt", due_at=conclusive, error="the answer was lost; waiting until a look-up is conclusive")
         return Outcome(intent, "again", due_at=now, error="the answer was lost and nothing was made; sending again")

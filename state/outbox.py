@@ -118,11 +118,18 @@ class Outbox:
         self._db.executemany("UPDATE link SET base = want WHERE key = ?", first)
         self._continuity.sent(now)
 
+    def leaving(self, intents: Sequence[Intent], now: datetime) -> None:
+        """T2 once more, for requests that had to wait: nothing but the moment is another."""
+        self._db.executemany("UPDATE intent SET sent_at = ? WHERE seq = ?", [(stamp(now), intent.seq) for intent in intents])
+        self._continuity.sent(now)
+
     def doubt(self, since: datetime, *, projects: Collection[str] | None = None) -> int:
         """Take everything open or parked, or that of some projects, for sent at `since` by somebody who lost the record. Gives how many."""
         unsent = "state IN ('open', 'parked') AND sent_at IS NULL"
         noted = f"UPDATE link SET base = want WHERE key IN (SELECT key FROM intent WHERE op <> 'update' AND {unsent}"  # noqa: S608
         marked = f"UPDATE intent SET sent_at = ? WHERE {unsent}"  # noqa: S608
+        rows = self._db.execute(f"SELECT DISTINCT project FROM intent WHERE {unsent}")  # noqa: S608
+        touch(self._store, (row[0] for row in rows) if projects is None else projects)
         if projects is None:
             self._db.execute(f"{noted})")
             return self._db.execute(marked, (stamp(since),)).rowcount

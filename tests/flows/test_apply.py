@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.flows.files import ASANA
 from tests.flows.world import Crash, Death, World
 
 PROJECTS, TASKS, BATCH = r"POST /api/1.0/projects$", r"POST /api/1.0/tasks$", r"POST /api/1.0/batch$"
@@ -247,3 +248,12 @@ async def test_a_task_somebody_deleted_is_not_made_again(tmp_path: Path) -> None
     assert (await world.sync()).result == "with errors"
     assert "Kick off Bigger deal" not in world.tasks()
     assert next(note["reason"] for note in world.audit() if note["verdict"] == "parked").endswith("somebody deleted it in asana")
+
+
+async def test_a_request_that_waited_long_for_its_turn_counts_from_when_it_left(tmp_path: Path) -> None:
+    slow = {"mappings/asana.yaml": ASANA.replace("  token", "  per_minute: 8\n  token")}
+    world = await won(tmp_path, lines=3, files=slow)
+    fault = world.tool.fault(BATCH, "late", seconds=50)
+    await world.quiet()
+    assert fault.struck
+    whole(world, lines=3)
