@@ -32,7 +32,7 @@ _DEFAULTS = {
 _SETTINGS = (
     "SET client_encoding = 'UTF8'",
     "SET lock_timeout = '30s'",
-    "SET idle_in_transaction_session_timeout = '60s'",  # a process that is frozen in the middle of one holds up nobody for longer
+    "SET idle_in_transaction_session_timeout = '20s'",  # a process frozen in the middle of one holds others up for less than their lock_timeout
 )
 # Which server, which of its histories (a restore or a fail-over begins another), which database, which schema.
 _HOME = (
