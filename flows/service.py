@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,16 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from connectors.base import ConnectorError
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 _STARTUP = 180.0
+_GRACE = 6.0  # seconds; more than a run takes to stop
 
 
 def run_service(where: Settings, *, minutes: int, port: int) -> None:
     """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where))
     known = os.environ.get("PREFECT_API_URL")
     if known:
@@ -31,6 +35,11 @@ def run_service(where: Settings, *, minutes: int, port: int) -> None:
         os.environ["PREFECT_API_URL"] = f"{url}/api"
         sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
         _serve(where, minutes=minutes)
+
+
+def _as_ctrl_c(*_: object) -> None:
+    """Whoever stops it, everything that was started is ended in order."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def quiet_settings(where: Settings) -> dict[str, str]:
@@ -88,7 +97,7 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None
 
 
 def _serve(where: Settings, *, minutes: int) -> None:
-    from prefect import aserve  # noqa: PLC0415 - imported after its settings are in the environment
+    from prefect.runner import Runner  # noqa: PLC0415 - imported after its settings are in the environment
 
     from flows.sync import plan, sync  # noqa: PLC0415
 
@@ -102,6 +111,22 @@ def _serve(where: Settings, *, minutes: int) -> None:
             concurrency_limit=1,
         )
         look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
-        await aserve(regular, look, pause_on_shutdown=False, limit=2)
+        runner = Runner(pause_on_shutdown=False, limit=2)
+        runner.handle_sigterm = _as_ctrl_c  # type: ignore[method-assign]  # its own way out kills the run under way
+        for deployment in (regular, look):
+            await runner.aadd_deployment(deployment)
+        serving = asyncio.create_task(runner.start())
+        try:
+            await asyncio.shield(serving)
+        finally:
+            await _end_runs(runner)
+            serving.cancel()
+            await asyncio.wait({serving})
 
     asyncio.run(stay())
+
+
+async def _end_runs(runner: Any) -> None:
+    """Ask the runs under way to stop and give them time, while there is somebody yet to hear how they end; Prefect itself would kill them."""
+    manager = runner._process_manager
+    await asyncio.gather(*(manager.kill(run, grace_seconds=_GRACE) for run in list(manager._process_map)))

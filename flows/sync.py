@@ -25,16 +25,19 @@ from prefect.tasks import Task
 from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
+from flows.apply import Stop
 from flows.configuration import load
 from flows.pipeline import Options, Summary, absorb, accept, apply, begin, catch_up, finish, gather, new_run_id, report_back, settle
 from flows.planning import excess
 from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
+from flows.signals import heeded
 from flows.write_back import listen
 from state import Store
 
 MOST_ROWS = 1000
+_GRACE = 3.0  # seconds; whoever serves the flow ends as well, and has ten
 PATIENT = (RateLimited, Transient)
 
 
@@ -158,6 +161,9 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
             await _stages(work)
         except UnsafePlan as error:
             summary.result, summary.error = "refused", error
+        except asyncio.CancelledError:
+            summary.result = "stopped"
+            raise
         except Exception as error:
             summary.result = "failed"
             get_run_logger().error("%s: %s", type(error).__name__, error)
@@ -173,10 +179,11 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
 async def _stages(work: Work) -> None:
     if work.session.outbox.counts()["open"]:
         await go_on(work)
-    await pull_and_plan(work)
-    await _show_plan(work.summary.plan)
-    await accept_plan(work)
-    await _with_progress(work)
+    if not work.session.stop.asked:
+        await pull_and_plan(work)
+        await _show_plan(work.summary.plan)
+        await accept_plan(work)
+        await _with_progress(work)
     if not work.session.stop.asked:
         await write_progress(work)
     settle(work.session, work.summary)
@@ -211,7 +218,8 @@ async def _session(where: Settings) -> AsyncIterator[Session]:
         async with connect(ready, runtime) as (sources, targets):
             listener = _listener.get()
             progress = listener[0] if listener else silent
-            yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime, progress)
+            with heeded(halt := Stop(), lambda: None, grace=_GRACE, insists=False):
+                yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime, progress, halt)
 
 
 # what people see
@@ -318,4 +326,7 @@ def _final(summary: Summary) -> State[Any]:
         message += f". If it is meant, run sync with approve={summary.plan.digest} for exactly this plan, or with force"
     if summary.error is not None:
         return Failed(message=message, name="Refused" if summary.result == "refused" else "Failed")
-    return Completed(message=message, name={"with errors": "CompletedWithErrors", "waiting": "Waiting"}.get(summary.result, "Completed"))
+    return Completed(
+        message=message,
+        name={"with errors": "CompletedWithErrors", "waiting": "Waiting", "stopped": "Stopped"}.get(summary.result, "Completed"),
+    )

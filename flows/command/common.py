@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +25,7 @@ from flows.configuration import Loaded, at, load
 from flows.pipeline import new_run_id
 from flows.session import Session, connect
 from flows.settings import Settings, settings
+from flows.signals import heeded
 from state import Store
 
 
@@ -47,8 +47,6 @@ Folder = Annotated[
 ]
 StateFile = Annotated[Path | None, typer.Option("--state", help="State file. Default: state/data/handoff.db, or $HANDOFF_STATE.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
-
-GRACE = 5.0  # seconds; supervisors send SIGKILL after ten or more
 
 
 def errors() -> Console:
@@ -153,7 +151,7 @@ async def session(ready: Loaded, *, store: Store, bars: Bars, runtime: Runtime |
     """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight, for a while; the second ends it at once."""
     world = runtime or Runtime()
     halt = Stop()
-    with _signals(halt):
+    with heeded(halt, _tell):
         async with connect(ready, world) as (sources, targets):
             try:
                 yield Session(ready, store, sources, targets, new_run_id(world.clock()), world, bars, halt)
@@ -161,23 +159,8 @@ async def session(ready: Loaded, *, store: Store, bars: Bars, runtime: Runtime |
                 raise ConfigError([at(ready.configuration, error.system, p) for p in error.problems], system=error.system) from error
 
 
-@contextmanager
-def _signals(halt: Stop) -> Iterator[None]:
-    loop, main = asyncio.get_running_loop(), asyncio.current_task()
-
-    def ask() -> None:
-        assert main is not None  # noqa: S101 - a run is a task
-        loop.call_later(0 if halt.asked else GRACE, main.cancel)
-        halt.asked = True
-        errors().print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+def _tell() -> None:
+    errors().print(Text("stopping after what is in flight; press again to stop at once", style="yellow"))
 
 
 T = TypeVar("T")

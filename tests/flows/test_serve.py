@@ -6,7 +6,10 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import httpx
@@ -41,40 +44,93 @@ def answers(url: str) -> bool:
         return False
 
 
+class Served:
+    """A service that is up: what it answers, and a way to ask it for a run of `sync`."""
+
+    def __init__(self, process: Popen[str], api: str) -> None:
+        self.process, self.api = process, api
+        self._found: list[Any] = []
+
+    def is_up(self) -> bool:
+        if not answers(f"{self.api}/health"):
+            return False
+        self._found = httpx.post(f"{self.api}/deployments/filter", json={}, timeout=10).json()
+        return len(self._found) == 2
+
+    def ask(self) -> str:
+        """Ask for a run; gives its id."""
+        wanted = next(deployment for deployment in self._found if "schedule" in deployment["description"])
+        url = f"{self.api}/deployments/{wanted['id']}/create_flow_run"
+        return str(httpx.post(url, json={"state": {"type": "SCHEDULED"}}, timeout=10).json()["id"])
+
+    def state(self, run: str) -> str:
+        return str(httpx.get(f"{self.api}/flow_runs/{run}", timeout=10).json()["state_type"])
+
+    def end(self, number: signal.Signals, *, all_at_once: bool = False) -> tuple[float, str]:
+        """Seconds it took to end after a signal (to everybody, as a terminal's Ctrl-C), and what it said."""
+        (os.killpg if all_at_once else os.kill)(self.process.pid, number)
+        asked = time.monotonic()
+        _, err = self.process.communicate(timeout=60)
+        return time.monotonic() - asked, err
+
+
+@contextmanager
+def serving(desk: Desk) -> Iterator[Served]:
+    port = free_port()
+    process = desk.start("serve", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
+    try:
+        yield (served := Served(process, f"http://127.0.0.1:{port}/api"))
+        wait_for(lambda: not group(served.process.pid), 5)
+    finally:
+        if group(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 @pytest.mark.nightly
 def test_serve_runs_what_is_asked_for_and_ends_without_leaving_anything_behind(desk: Desk) -> None:
     deal = desk.world.deal("Served")
     assert desk.do("sync").exit_code == 0
     desk.world.win(deal)
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    process = desk.start("serve", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
-    try:
-        wait_for(lambda: answers(f"{api}/health"), 120)
-        found: list[Any] = []
-
-        def deployed() -> bool:
-            found[:] = httpx.post(f"{api}/deployments/filter", json={}, timeout=10).json()
-            return len(found) == 2
-
-        wait_for(deployed, 60)
-        wanted = next(deployment for deployment in found if "schedule" in deployment["description"])
-        created = httpx.post(f"{api}/deployments/{wanted['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}}, timeout=10).json()
-
-        def ended() -> bool:
-            time.sleep(0.5)
-            return httpx.get(f"{api}/flow_runs/{created['id']}", timeout=10).json()["state_type"] in {"COMPLETED", "FAILED", "CRASHED"}
-
-        wait_for(ended, 90)
-        run = httpx.get(f"{api}/flow_runs/{created['id']}", timeout=10).json()
-        assert run["state_type"] == "COMPLETED", run["state"]
+    with serving(desk) as served:
+        wait_for(served.is_up, 120)
+        run = served.ask()
+        wait_for(lambda: served.state(run) in {"COMPLETED", "FAILED", "CRASHED"}, 90)
+        assert served.state(run) == "COMPLETED"
         assert desk.world.shown() == ["Served onboarding"]
-        process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
-        process.wait(timeout=40)
-        assert time.monotonic() - asked < 20
-        wait_for(lambda: not group(process.pid), 5)
-    finally:
-        if group(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        seconds, err = served.end(signal.SIGINT)
+        assert seconds < 10
+        assert served.process.returncode == 130
+        assert "Traceback" not in err
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("number", "all_at_once"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+def test_serve_that_ends_in_the_middle_of_a_run_lets_the_run_stop_in_order(desk: Desk, number: signal.Signals, all_at_once: bool) -> None:
+    deals = [desk.world.deal(f"Deal {count}") for count in range(8)]
+    assert desk.do("sync").exit_code == 0
+    for deal in deals:
+        desk.world.win(deal)
+    hangs = desk.world.tool.fault("POST /api/1.0/projects$", "slow", times=-1, seconds=25)
+    with serving(desk) as served:
+        wait_for(served.is_up, 120)
+        served.ask()
+        wait_for(lambda: hangs.struck > 0, 90)
+        seconds, err = served.end(number, all_at_once=all_at_once)
+        assert seconds < 10
+        assert served.process.returncode == 130
+        assert "Traceback" not in err
+    desk.world.tool.faults.clear()
+    assert desk.told("history")[0]["result"] == "stopped"
+    assert desk.do("sync").exit_code == 0
+    assert sorted(desk.world.shown()) == [f"Deal {count} onboarding" for count in range(8)]
+
+
+@pytest.mark.nightly
+def test_serve_that_ends_while_it_starts_leaves_nothing_behind(desk: Desk) -> None:
+    with serving(desk) as served:
+        wait_for(lambda: len(group(served.process.pid)) > 1, 30)
+        seconds, err = served.end(signal.SIGTERM)
+        assert seconds < 10
+        assert served.process.returncode == 130
+        assert "Traceback" not in err
