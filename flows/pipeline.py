@@ -144,12 +144,12 @@ def begin(session: Session, summary: Summary) -> None:
 async def _stages(session: Session, options: Options, summary: Summary) -> None:
     await listen(session)
     absorb(summary, await catch_up(session))
-    pulled, summary.plan = await gather(session, options)
-    summary.baselined = pulled.baselined
-    summary.counts.update(pulled.counts)
-    await accept(session, pulled, summary.plan, options)
-    applied = await apply(session, options)
-    absorb(summary, applied)
+    if not session.stop.asked:
+        pulled, summary.plan = await gather(session, options)
+        summary.baselined = pulled.baselined
+        summary.counts.update(pulled.counts)
+        await accept(session, pulled, summary.plan, options)
+        absorb(summary, await apply(session, options))
     if not session.stop.asked:
         summary.counts.update(await report_back(session))
     settle(session, summary)

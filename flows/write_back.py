@@ -82,6 +82,8 @@ async def write_back(session: Session) -> Counter[str]:
     for system, source in session.sources.items():
         due = session.store.due_back(system)
         for start in range(0, len(due), _CHUNK):
+            if session.stop.asked:
+                return counts
             chunk = due[start : start + _CHUNK]
             answers = await _written(source, chunk)
             counts.update(_settle(session, system, chunk, answers))
