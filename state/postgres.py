@@ -34,10 +34,11 @@ _SETTINGS = (
     "SET lock_timeout = '30s'",
     "SET idle_in_transaction_session_timeout = '20s'",  # a process frozen in the middle of one holds others up for less than their lock_timeout
 )
-# Which server, which of its histories (a restore or a fail-over begins another), which database, which schema.
+# Which server, which of its histories (a fail-over or a return to an earlier moment begins another), which database, and which table there:
+# a dump that is read in makes another one.
 _HOME = (
     "SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),"
-    " (SELECT oid FROM pg_database WHERE datname = current_database()), (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))"
+    " (SELECT oid FROM pg_database WHERE datname = current_database()), 'link'::regclass::oid)"
 )
 _MIGRATING = 0x48414E444F4646  # the advisory lock of whoever makes the tables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from state import Continuity, Outbox, Store
+from state.schema import TABLES
 from state.watermark import Watermark
 from tests.flows.files import RULES
 from tests.flows.world import START, Crash, Death, World
@@ -58,6 +60,33 @@ async def test_what_was_made_after_a_backup_is_adopted_not_made_again(tmp_path: 
     each_once(world, "Early", "Late")
     assert len(world.board.tasks) == made
     assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] == "recovery"] == ["recovery"]
+    assert not (await world.sync()).notes
+
+
+async def test_what_was_made_after_a_dump_that_is_read_in_again_is_adopted(fresh_state: Callable[[], str], tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.state = fresh_state()
+    early, late = open_deals(world, "Early", "Late")
+    await world.sync()
+    world.win(early)
+    await world.quiet()
+    with world.store() as store:
+        for table in TABLES:
+            store.db.execute(f"CREATE TABLE dumped_{table} (LIKE {table} INCLUDING ALL)")
+            store.db.execute(f"INSERT INTO dumped_{table} SELECT * FROM {table}")  # noqa: S608 - our own tables
+    world.win(late)
+    await world.quiet()
+    assert not (await world.sync()).notes
+    with world.store() as store:
+        for table in TABLES:
+            store.db.execute(f"DROP TABLE {table} CASCADE")
+            store.db.execute(f"ALTER TABLE dumped_{table} RENAME TO {table}")
+        for table, column in (("intent", "seq"), ("audit", "id")):
+            store.db.count_on(table, column)
+    runs = await world.quiet()
+    assert "brought here from elsewhere" in runs[0].notes[0]
+    assert runs[0].counts["adopted"] > 1
+    each_once(world, "Early", "Late")
     assert not (await world.sync()).notes
 
 

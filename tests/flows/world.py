@@ -98,9 +98,10 @@ class MortalStore(Store):
 
     death: Death | None = None
 
-    def __init__(self, path: Path, *, now: datetime) -> None:
-        super().__init__(path, now=now)
-        self.db.execute("PRAGMA synchronous = OFF")  # deaths here are not power cuts
+    def __init__(self, place: Path | str, *, now: datetime) -> None:
+        super().__init__(place, now=now)
+        if isinstance(place, Path):
+            self.db.execute("PRAGMA synchronous = OFF")  # deaths here are not power cuts
 
     @contextmanager
     def transaction(self) -> Iterator[Database]:
@@ -121,7 +122,8 @@ class World:
         self.crm, self.tool = Sandbox(self.sf, sleep=self.clock.sleep), Sandbox(self.asana, sleep=self.clock.sleep)
         self.org, self.board = self.sf.org, self.asana.world
         self.org.add_field("Account", "Tier__c", type="picklist", values=["VIP", "Standard"])
-        self.state, self.folder = path / "state.db", path / "config"
+        self.state: Any = path / "state.db"  # a path, or a URL
+        self.folder = path / "config"
         self.manager, self.person = self.board.add_user("Mia", MANAGER), self.board.add_user("Pat", "pat@example.com")
         self.seller = self.org.insert("User", {"LastName": "Seller", "Username": SELLER, "Email": SELLER})
         self.board.add_custom_field("Value", "number")
