@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from connectors.base import Source
 from engine.events import Change, compare
-from engine.mapping import MODELS, Mapper
+from engine.mapping import CHILDREN, MODELS, Mapper
 from engine.model import CrmKind, Customer, Deal, Record
 from flows.session import Session
 from state import Note, Snapshot
@@ -72,8 +72,11 @@ class _Puller:
     async def pull(self) -> None:
         mark = f"baseline:{self._source.system}:{self._kind}"
         if self._session.store.meta(mark) is None:
+            self._note_mapping(anew=False)
             await self._baseline(mark)
             return
+        if self._note_mapping(anew=False) != self._mapping():
+            await self._map_anew()
         await self._recheck()
         async for page in self._source.pull(self._kind, self._session.store.cursor(*self._place)):
             await self._take(page.records)
@@ -115,6 +118,43 @@ class _Puller:
                 self._session.run, [Note("", "", "", "baseline", f"{self._pulled.baselined[self._kind]} {self._kind}s recorded")], now
             )
 
+    # an edit of the mapping is no change of any record
+
+    async def _map_anew(self) -> None:
+        """Record what is known as the edited mapping has it, and act on none of it. What changed in the CRM since it was last seen is left alone:
+        that is a change, and comes with the increment."""
+        store, now = self._session.store, self._session.runtime.clock()
+        async for page in self._source.pull(self._kind, None):
+            known = store.snapshots(*self._place, [record.id for record in page.records])
+            pairs = [(known[record.id], record) for record in page.records if record.id in known and not record.deleted]
+            fresh = [snapshot for before, record in pairs if (snapshot := self._anew(before, record)) is not None]
+            with store.transaction():
+                store.save_snapshots(*self._place, fresh, now)
+            self._session.progress(f"mapping {self._kind}s anew", len(page.records), page.total)
+        self._note_mapping(anew=True)
+
+    def _anew(self, known: Snapshot, record: Record) -> Snapshot | None:
+        """None when nothing is different, or when more than the mapping is: a later version, or other children (they leave no mark on it)."""
+        value = self._mapper.map(record).value
+        snapshot = _snapshot(record, value)
+        if known.deleted or snapshot.hash == known.hash or snapshot.modified_at != known.modified_at:
+            return None
+        before = revive(self._kind, known.data)
+        return snapshot if all(getattr(before, name, ()) == getattr(value, name, ()) for name in CHILDREN) else None
+
+    def _mapping(self) -> str:
+        spec = self._session.configuration.mappings[self._source.system].read[self._kind]
+        return hashlib.blake2b(spec.model_dump_json().encode(), digest_size=16).hexdigest()
+
+    def _note_mapping(self, *, anew: bool) -> str:
+        """The mapping that made the snapshots; the present one where none is noted yet, or when they are made `anew`."""
+        store, mark = self._session.store, f"mapping:{self._source.system}:{self._kind}"
+        noted = store.meta(mark)
+        if noted is None or anew:
+            with store.transaction():
+                store.save_meta(mark, noted := self._mapping())
+        return noted
+
     # an increment
 
     async def _take(self, records: Sequence[Record]) -> None:
@@ -137,6 +177,8 @@ class _Puller:
         snapshot = _snapshot(record, mapped.value)
         if known and known.hash == snapshot.hash and not known.deleted:
             self._nothing_new(record)
+            if known.modified_at != snapshot.modified_at:
+                pending[record.id] = snapshot  # what it holds is known, and as of now
             return None
         pending[record.id] = snapshot
         self._pulled.counts["issues"] += bool(mapped.issues)

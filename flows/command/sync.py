@@ -95,7 +95,7 @@ async def _reports(ready: Loaded) -> dict[str, Report]:
 
 
 def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None, only: Only = None, as_json: Json = False) -> None:
-    """Show what a sync would do and why, and what it would pass over and why. Changes nothing but a first baseline."""
+    """Show what a sync would do and why, and what it would pass over and why. Does none of it; records a first baseline."""
     with advice():
         there = where(folder, state)
         summary, reasons = run(_plan(there, Options(since=backfill.date() if backfill else None, only=tuple(only or ())), quiet=as_json))
