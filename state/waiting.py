@@ -66,8 +66,9 @@ def retry_back(store: Store, row: Row) -> None:
 
 
 def dismiss_back(store: Store, row: Row) -> None:
-    """As if it were written; what the CRM should say next is written again."""
-    store.db.execute("UPDATE write_back SET done = want, parked = 0, error = '' WHERE system = ? AND kind = ? AND id = ?", _place(row))
+    """As if it were written; what the CRM should say next is written again, and what it should say since it was refused is due anyway."""
+    statement = "UPDATE write_back SET done = want, parked = 0, error = '' WHERE system = ? AND kind = ? AND id = ? AND parked = 1"
+    store.db.execute(statement, _place(row))
 
 
 def _place(row: Row) -> tuple[Any, ...]:
