@@ -84,34 +84,61 @@ def _document(path: Path, root: Path, problems: list[Problem]) -> Document | Non
 
 
 def _connections(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> dict[str, BaseModel]:
-    wanted = dict.fromkeys(configuration.rules.sources, "source")
-    actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
-    wanted |= {action.target: "target" for action in actions}
     found: dict[str, BaseModel] = {}
-    for name, role in wanted.items():
+    for name, role in _roles(configuration).items():
         connection = _connection(configuration.documents[f"mappings/{name}"], role, env, folder, problems)
         if connection is not None:
             found[name] = connection
     return found
 
 
-def _connection(document: Document, role: str, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> BaseModel | None:
-    data: dict[str, Any] = document.data
-    system = str(data["system"])
+def _roles(configuration: Configuration) -> dict[str, str]:
+    """The systems that are connected to, and what as."""
+    actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
+    return {**dict.fromkeys(configuration.rules.sources, "source"), **{action.target: "target" for action in actions}}
+
+
+def connection_problems(configuration: Configuration) -> list[Problem]:
+    """What is wrong with the `connection:` sections as they are written; what is taken from the environment or a file is left aside."""
+    problems: list[Problem] = []
+    for name, role in _roles(configuration).items():
+        document = configuration.documents[f"mappings/{name}"]
+        if _connects(document, role, problems):
+            _, faults = build(replace(document, data={"connection": document.data["connection"]}), _wrapper(str(document.data["system"])))
+            known = connection_model(str(document.data["system"])).model_fields
+            problems += [
+                fault for fault in faults if not fault.path or fault.path[-1] not in known or not _is_referred(document.data, fault.path)
+            ]
+    return problems
+
+
+def _is_referred(data: Any, path: tuple[str | int, ...]) -> bool:
+    for step in path:
+        data = data[step] if isinstance(data, dict) and step in data else None
+    return isinstance(data, str) and "${" in data
+
+
+def _connects(document: Document, role: str, problems: list[Problem]) -> bool:
+    system = str(document.data["system"])
     if system not in SYSTEMS:
         problems.append(document.problem(f"there is no connector {system}", ("system",), hint=suggest(system, list(SYSTEMS))))
-        return None
+        return False
     opener = source_opener(system) if role == "source" else target_opener(system)
     if opener is None:
         problems.append(document.problem(f"{system} cannot be a {role}", ("system",)))
+    return opener is not None
+
+
+def _connection(document: Document, role: str, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> BaseModel | None:
+    if not _connects(document, role, problems):
         return None
+    data: dict[str, Any] = document.data
     values, wrong = resolve(data["connection"], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=("connection",))
     problems += [_located(document, problem) for problem in wrong]
     if wrong:
         return None
     part = replace(document, data={"connection": values})
-    wrapper = _wrapper(system)
-    built, faults = build(part, wrapper)
+    built, faults = build(part, _wrapper(str(data["system"])))
     problems += faults
     return getattr(built, "connection", None) if built is not None else None
 

@@ -29,17 +29,21 @@ def find(store: Store, ref: str) -> Waiting:
         return found[0]
     if found:
         raise _refusal(f"{ref} waits for more than one thing", f"name one: {', '.join(one.ref for one in found)}")
-    if ref.isdigit() and (settled := state_of(store, int(ref))) is not None:
+    if (settled := _action(store, ref)) is not None:
         raise _refusal(f"{ref} does not wait for a person, it is {_STATES[settled.state]}", f"it was to {settled.op} {settled.key}")
     raise _refusal(f"nothing waits under {ref}", "`handoff status` lists what waits")
 
 
 def settled(store: Store, ref: str, way: Way) -> Intent | None:
     """The action of a number about which exactly this was decided already."""
-    intent = state_of(store, int(ref)) if ref.isdigit() else None
+    intent = _action(store, ref)
     if intent is None or intent.state != _REACHES[way]:
         return None
     return intent if any(note["verdict"] == f"resolved: {way}" for note in store.audit(key=intent.key, limit=5)) else None
+
+
+def _action(store: Store, ref: str) -> Intent | None:
+    return state_of(store, int(ref)) if re.fullmatch(r"[0-9]{1,18}", ref) else None
 
 
 def decide(store: Store, one: Waiting, way: Way, *, by: str, now: datetime, remote: Remote | None = None) -> None:

@@ -235,6 +235,7 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "notes": result.notes,
         "errors": result.errors,
         "error": str(result.error) if result.error else "",
+        "error_type": type(result.error).__name__ if result.error else "",
         "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],
         "plan": plan_data(result.plan),
     }

@@ -34,7 +34,7 @@ _TOLD = {
 
 def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Try everything again that waits for a person. The next sync does it."""
-    with advice(), open_store(where(folder, state), existing=True) as store:
+    with advice(as_json), open_store(where(folder, state), existing=True) as store:
         again = [one for one in waiting(store) if "retry" in one.ways]
         with store.transaction():
             for one in again:
@@ -58,7 +58,7 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Decide about one thing that waits for a person: an action, a refused write-back, a record no rule could be worked out for."""
-    with advice():
+    with advice(as_json):
         there = where(folder, state)
         with open_store(there, existing=True) as store:
             if (before := settled(store, ref, how.value)) is not None:
@@ -103,7 +103,7 @@ keeping = typer.Typer(no_args_is_help=True, help="Verify, back up and compact th
 @keeping.command("verify")
 def verify_state(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Check the file and what is in it. Exit code 6 when something is wrong."""
-    with advice(), open_store(where(folder, state), read_only=True) as store:
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         health = verify(store)
         Screen(as_json).show(_health(health), {"ok": health.ok, "problems": health.problems, "counts": health.counts})
         raise typer.Exit(Exit.OK if health.ok else Exit.STATE)
@@ -124,7 +124,7 @@ def backup_state(
     as_json: Json = False,
 ) -> None:
     """Write a consistent copy, also while a sync runs."""
-    with advice(), open_store(where(folder, state), read_only=True) as store:
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         size = backup(store, to)
         Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})
 
@@ -139,7 +139,7 @@ def compact_state(
     as_json: Json = False,
 ) -> None:
     """Drop old history and give the space back."""
-    with advice(), open_store(where(folder, state), existing=True) as store:
+    with advice(as_json), open_store(where(folder, state), existing=True) as store:
         gone, before, after = compact(store, keep_days=keep_days, now=utc_now())
         data: dict[str, Any] = {"rows": gone, "bytes_before": before, "bytes_after": after}
         Screen(as_json).show(Text(f"Dropped {gone:,} rows; {before:,} → {after:,} bytes."), data)

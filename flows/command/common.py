@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -102,19 +102,34 @@ class Bars:
 
 
 @contextmanager
-def advice() -> Iterator[None]:
-    """Every error a user can do something about ends here: what, where, what to do, and an exit code. No traceback."""
+def advice(as_json: bool = False) -> Iterator[None]:
+    """Every error a user can do something about ends here: what, where, what to do, and an exit code. No traceback. A script gets it as JSON."""
     try:
         yield
     except ConfigError as error:
         errors().print(show.problems(error.problems), soft_wrap=True)
         count = len(error.problems)
         place = " in the configuration" if any(problem.file for problem in error.problems) else ""
-        stop(Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''}{place}; nothing was done")
+        _stop(error, Exit.CONFIG, f"{count} problem{'s' if count != 1 else ''}{place}; nothing was done", as_json)
     except ConnectorError as error:
-        stop(exit_of(error), str(error))
-    except KeyboardInterrupt:
-        stop(Exit.STOPPED, "stopped; what was committed is kept, the next run goes on from there")
+        _stop(error, exit_of(error), str(error), as_json)
+    except KeyboardInterrupt as error:
+        _stop(error, Exit.STOPPED, "stopped; what was committed is kept, the next run goes on from there", as_json)
+
+
+def _stop(error: BaseException, code: Exit, message: str, as_json: bool) -> NoReturn:
+    errors().print(Text(message, style="red"), soft_wrap=True)
+    if as_json:
+        Screen(as_json).show("", failure(error, code, message))
+    raise typer.Exit(code)
+
+
+def failure(error: BaseException, code: Exit, message: str) -> dict[str, Any]:
+    """A failure for scripts: the kind of error, what it says, every problem with its place, and the exit code."""
+    problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
+    for problem in problems:
+        del problem["path"]
+    return {"error": message, "error_type": type(error).__name__, "problems": problems, "exit_code": code.value}
 
 
 def exit_of(error: ConnectorError) -> Exit:
@@ -130,11 +145,6 @@ def exit_of(error: ConnectorError) -> Exit:
         case Transient() | QuotaExhausted():
             return Exit.LATER
     return Exit.ATTENTION
-
-
-def stop(code: Exit, message: str) -> NoReturn:
-    errors().print(Text(message, style="red"), soft_wrap=True)
-    raise typer.Exit(code)
 
 
 def loaded(where: Settings, *, connected: bool = True) -> Loaded:

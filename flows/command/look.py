@@ -10,8 +10,10 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from connectors.base import ConfigError
+from engine.model import Problem
 from flows import show
-from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, errors, loaded, open_store, where
+from flows.command.common import Folder, Json, Screen, StateFile, advice, loaded, open_store, where
 from flows.explain import Explanation, RuleSays, Standing, explain_record, standing
 from flows.view import plain
 from state import Run
@@ -24,14 +26,13 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why a project or task exists, or why a deal made none: each rule's condition with the values it saw, and what was done."""
-    with advice():
+    with advice(as_json):
         there = where(folder, state)
         ready = loaded(there, connected=False)
         with open_store(there, read_only=True) as store:
             found = explain_record(store, ready.configuration, what)
         if found is None:
-            errors().print(Text(f"nothing is known about {what}: no record, key, project id or URL like that was seen", style="red"))
-            raise typer.Exit(Exit.CONFIG)
+            raise ConfigError([Problem(f"nothing is known about {what}: no record, key, project id or URL like that was seen")])
         Screen(as_json).show(_explained(found), found.data())
 
 
@@ -70,7 +71,7 @@ def _event(entry: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
 
 def status(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Show where things stand: what is known, what was made, what waits and why."""
-    with advice(), open_store(where(folder, state), read_only=True) as store:
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         found = standing(store)
         Screen(as_json).show(_status(found), found.data())
 
@@ -100,7 +101,7 @@ def history(
     as_json: Json = False,
 ) -> None:
     """List the runs, newest first, or one run's audit trail."""
-    with advice(), open_store(where(folder, state), read_only=True) as store:
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         if run:
             trail = store.audit(run=run, limit=limit)
             shown = [(_headed(entry), (entry["reason"], entry["key"])) for entry in trail]

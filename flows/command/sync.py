@@ -30,7 +30,7 @@ from flows.command.common import (
     session,
     where,
 )
-from flows.configuration import Loaded, at
+from flows.configuration import Loaded, at, connection_problems
 from flows.pipeline import Options, Summary, gather, run_sync
 from flows.planning import excess
 from flows.session import connect
@@ -51,9 +51,11 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check rules, mappings and blueprints, then the systems themselves: credentials, permissions, fields."""
-    with advice():
+    with advice(as_json):
         there = where(folder)
         ready = loaded(there, connected=not offline)
+        if offline and (problems := connection_problems(ready.configuration)):
+            raise ConfigError(problems)
         warnings = ready.configuration.warnings
         reports = {} if offline else run(_reports(ready))
         rules, blueprints = len(ready.configuration.rules.rules), len(ready.configuration.blueprints)
@@ -96,7 +98,7 @@ async def _reports(ready: Loaded) -> dict[str, Report]:
 
 def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None, only: Only = None, as_json: Json = False) -> None:
     """Show what a sync would do and why, and what it would pass over and why. Does none of it; records a first baseline."""
-    with advice():
+    with advice(as_json):
         there = where(folder, state)
         summary, reasons = run(_plan(there, Options(since=backfill.date() if backfill else None, only=tuple(only or ())), quiet=as_json))
         parts: list[Any] = [Text(line) for line in show.baseline(summary)]
@@ -139,7 +141,7 @@ def sync(
     if dry_run:
         plan(folder, state, backfill, only, as_json)
         return
-    with advice():
+    with advice(as_json):
         there = where(folder, state)
         options = Options(
             force=force,
@@ -170,8 +172,9 @@ def show_summary(summary: Summary, *, as_json: bool) -> None:
     if isinstance(summary.error, UnsafePlan):
         refusal = show.refusal(summary.plan, summary.error.reasons, what="Refused; nothing was done:")
         shown = Group(show.plan(summary.plan), refusal, Text(), shown)
-    screen.show(shown, show.as_data(summary))
-    raise typer.Exit(_exit(summary))
+    code = _exit(summary)
+    screen.show(shown, {**show.as_data(summary), "exit_code": code.value})
+    raise typer.Exit(code)
 
 
 def _exit(summary: Summary) -> Exit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -186,3 +187,30 @@ def test_every_verb_prints_one_json_document_also_when_refused(desk: Desk) -> No
         ["state", "compact"],
     ):
         assert isinstance(desk.told(*words), dict | list), words
+
+
+def test_a_failure_is_one_json_document_too_with_its_kind_its_problems_and_the_exit_code(desk: Desk) -> None:
+    rules = desk.folder / "rules.yaml"
+    good = rules.read_text(encoding="utf-8")
+    rules.write_text(good.replace("deal.amount is not none", "deal.amuont is not none"), encoding="utf-8")
+    for words in (["sync"], ["plan"], ["check", "--offline"]):
+        told = failed(desk, 2, *words)
+        assert told["error_type"] == "ConfigError"
+        assert (told["problems"][0]["file"], told["problems"][0]["line"]) == ("rules.yaml", 9)
+        assert "amuont" in told["problems"][0]["message"]
+    rules.write_text(good, encoding="utf-8")
+    assert failed(desk, 6, "status")["error_type"] == "StateError"
+    won(desk, 11)
+    assert failed(desk, 3, "sync")["error_type"] == "UnsafePlan"
+    desk.world.sf.oauth.client_secret = "another"
+    for words in (["sync"], ["plan"], ["check"]):
+        assert failed(desk, 4, *words)["error_type"] == "AuthError"
+
+
+def failed(desk: Desk, code: int, *words: str) -> dict[str, Any]:
+    done = desk.do(*words, "--json")
+    assert done.exit_code == code, done.output
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["error"]
+    assert told["exit_code"] == code
+    return told

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.base import ConfigError
 from engine.model import Problem
-from flows.configuration import MAX_BYTES, at, load
+from flows.configuration import MAX_BYTES, at, connection_problems, load
 from tests.flows.files import ASANA, ONBOARDING, RULES, SALESFORCE, write_files
 
 ENV = {"TOKEN": "secret-token", "WORKSPACE": "1", "TEAM": "2"}
@@ -68,6 +68,23 @@ def test_an_unknown_setting_of_a_connection_is_refused_at_its_line(tmp_path: Pat
     (problem,) = problems(tmp_path, {"mappings/asana.yaml": ASANA.replace("  team:", "  taem:")})
     assert (problem.file, problem.line) == ("mappings/asana.yaml", ASANA.splitlines().index('  team: "${TEAM}"') + 1)
     assert "secret-token" not in str(problem)
+
+
+def test_what_stands_under_connection_is_checked_without_any_secret(tmp_path: Path) -> None:
+    write_files(tmp_path, {})
+    assert connection_problems(load(tmp_path, {}, connect=False).configuration) == []
+    asana = ASANA.replace("  team:", "  per_minute: many\n  taem:")
+    write_files(
+        tmp_path, {"mappings/asana.yaml": asana, "mappings/salesforce.yaml": SALESFORCE.replace("  client_id: handoff-client\n", "")}
+    )
+    found = connection_problems(load(tmp_path, {}, connect=False).configuration)
+    lines = asana.splitlines()
+    places = {(problem.file, problem.line) for problem in found}
+    assert {
+        ("mappings/asana.yaml", lines.index("  per_minute: many") + 1),
+        ("mappings/asana.yaml", lines.index('  taem: "${TEAM}"') + 1),
+    } <= places
+    assert "mappings/salesforce.yaml" in {file for file, _ in places}
 
 
 def test_a_system_nobody_can_connect_is_refused_with_a_guess(tmp_path: Path) -> None:
