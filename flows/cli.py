@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, setup, sync
+from flows.command import care, look, setup, state, sync
 from flows.command.demo import demo
 from flows.command.serve import serve
 
@@ -43,7 +43,7 @@ def common(
 
 for verb in (setup.init, sync.check, sync.plan, sync.sync, look.explain, look.status, look.history, care.retry, care.resolve, setup.schema):
     app.command()(verb)
-app.add_typer(care.keeping, name="state")
+app.add_typer(state.keeping, name="state")
 app.command()(serve)
 app.command()(demo)
 

@@ -26,7 +26,7 @@ _GRACE = 6.0  # seconds; more than a run takes to stop
 def run_service(where: Settings, *, minutes: int, port: int) -> None:
     """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
-    os.environ.update(quiet_settings(where))
+    os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
     known = os.environ.get("PREFECT_API_URL")
     if known:
         _serve(where, minutes=minutes)
@@ -44,7 +44,7 @@ def _as_ctrl_c(*_: object) -> None:
 
 def quiet_settings(where: Settings) -> dict[str, str]:
     """Prefect without telemetry, with its data beside our state."""
-    home = where.state.parent / "prefect"
+    home = where.data / "prefect"
     return {
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(home)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -59,7 +59,7 @@ def quiet_settings(where: Settings) -> dict[str, str]:
 def server(where: Settings, *, port: int) -> Iterator[str]:
     """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers."""
     url = f"http://127.0.0.1:{port}"
-    log = where.state.parent / "prefect" / "server.log"
+    log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **quiet_settings(where), "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
     environment.pop("PREFECT_API_URL", None)
@@ -96,13 +96,18 @@ def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None
     raise ConnectorError(f"the Prefect server did not answer within {_STARTUP:.0f} s; see {log}")
 
 
+def run_parameters(where: Settings) -> dict[str, str]:
+    """What a run is started with, and Prefect shows: no address, which may hold a password and goes by the environment."""
+    return {"folder": str(where.folder), **({"state": str(where.state)} if isinstance(where.state, Path) else {})}
+
+
 def _serve(where: Settings, *, minutes: int) -> None:
     from prefect.runner import Runner  # noqa: PLC0415 - imported after its settings are in the environment
 
     from flows.sync import plan, sync  # noqa: PLC0415
 
     async def stay() -> None:
-        parameters = {"folder": str(where.folder), "state": str(where.state)}
+        parameters = run_parameters(where)
         regular = await sync.ato_deployment(
             name="handoff",
             interval=timedelta(minutes=minutes),

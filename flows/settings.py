@@ -12,32 +12,58 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from connectors.base import ConfigError
 from engine.model import Problem
+from state.engines import place
+
+_DATA = Path("state", "data")
 
 
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HANDOFF_", env_ignore_empty=True)
 
     home: Path = Path()
-    state: Path | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`folder` holds rules.yaml and mappings/, `state` is the state file, `env` what `${NAME}` refers to: no name without a value."""
+    """`folder` holds rules.yaml and mappings/, `env` is what `${NAME}` refers to: no name without a value.
+
+    `state` is the state's file, or the URL of a PostgreSQL database: with a password in it, so it is never shown.
+    """
 
     folder: Path
-    state: Path
+    state: Path | str
     env: Mapping[str, str]
 
+    @property
+    def data(self) -> Path:
+        """The folder for what else is kept: beside the state, where that is a file."""
+        return self.state.parent if isinstance(self.state, Path) else self.folder / _DATA
 
-def settings(folder: Path | None = None, state: Path | None = None) -> Settings:
-    """Raises ConfigError when the `.env` file cannot be read. What it says of HANDOFF_STATE counts from the folder it lies in."""
+
+def settings(folder: Path | None = None, state: str | None = None) -> Settings:
+    """What the `.env` file says of HANDOFF_STATE counts from the folder it lies in.
+
+    Raises ConfigError when that file cannot be read, or the state is at an address of another kind.
+    """
     known = _Environment()
     home = (folder or known.home).absolute()
     dotenv = _dotenv(home / ".env")
     env = {name: value for name, value in {**dotenv, **os.environ}.items() if value}
-    chosen = state or known.state or home / (dotenv.get("HANDOFF_STATE") or Path("state", "data", "handoff.db"))
-    return Settings(home, chosen, env)
+    if chosen := state or known.state:
+        return Settings(home, _located(chosen), env)
+    return Settings(home, _located(dotenv.get("HANDOFF_STATE") or str(_DATA / "handoff.db"), home), env)
+
+
+def _located(text: str, home: Path = Path()) -> Path | str:
+    """Where a state is, from what a person wrote: a file, counted from `home`, or a URL. Raises ConfigError."""
+    found = place(text)
+    if isinstance(found, str):
+        return found
+    if "://" in text:
+        scheme = text.partition("://")[0]
+        raise ConfigError([Problem(f"a state cannot be at {scheme}://…", hint="name a file, or postgresql://user@host/database")])
+    return home / found
 
 
 def _dotenv(path: Path) -> dict[str, str]:

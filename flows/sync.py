@@ -145,13 +145,13 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
 
     Args:
         folder: The folder with rules.yaml and mappings/.
-        state: The state file, if it is not state/data/handoff.db in the folder.
+        state: The state, if it is not state/data/handoff.db in the folder: a file. An address with a password belongs into $HANDOFF_STATE.
         force: Carry the plan out although it is above its limits.
         approve: Digest of the plan to carry out, limits or not.
         backfill: Also act on what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
     """
-    where = settings(Path(folder), Path(state) if state else None)
+    where = settings(Path(folder), state)
     options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()))
     async with _session(where) as session:
         work = Work(session, options)
@@ -195,11 +195,11 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 
     Args:
         folder: The folder with rules.yaml and mappings/.
-        state: The state file, if it is not state/data/handoff.db in the folder.
+        state: The state, if it is not state/data/handoff.db in the folder: a file. An address with a password belongs into $HANDOFF_STATE.
         backfill: Also plan for what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
     """
-    where = settings(Path(folder), Path(state) if state else None)
+    where = settings(Path(folder), state)
     async with _session(where) as session:
         work = Work(session, Options(since=backfill, only=tuple(only or ())))
         await pull_and_plan(work)

