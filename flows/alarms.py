@@ -43,7 +43,7 @@ def _emptied(
 ) -> Iterator[Alarm]:
     lost: dict[str, list[str]] = defaultdict(list)
     for id_, snapshot in fresh.items():
-        if id_ in known and not snapshot.deleted:
+        if id_ in known and not snapshot.deleted and snapshot.hash != known[id_].hash:
             for name in _filled(known[id_]) - _filled(snapshot):
                 lost[name].append(id_)
     many = {name: ids for name, ids in sorted(lost.items()) if len(ids) > FEW}

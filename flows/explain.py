@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from engine.check import Configuration
@@ -21,7 +21,7 @@ from state.codec import moment
 
 @dataclass(frozen=True, slots=True)
 class RuleSays:
-    """What a rule says about a record as it is now. `outcome` is holds, fails, error or off."""
+    """What a rule says about a record as it is now, and what became of it so far. `outcome` is holds, fails, error or off."""
 
     name: str
     place: str
@@ -29,6 +29,7 @@ class RuleSays:
     outcome: str
     reason: str
     values: str
+    so_far: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,15 @@ def explain_record(store: Store, configuration: Configuration, what: str) -> Exp
     system, kind, id_ = source.split(":", 2)
     snapshot = store.snapshots(system, cast("CrmKind", kind), [id_]).get(id_)
     value = _value(store, system, cast("CrmKind", kind), snapshot)
-    projects = outbox.projects_of([source])
+    projects, trail = outbox.projects_of([source]), store.audit(source=source)
+    rules = _rules(configuration, source, snapshot, value) if value is not None else ()
     return Explanation(
         source,
         str(getattr(value, "name", "") or "(never seen in the CRM)"),
         _facts(value, snapshot),
         _item(link) if link and link.item.kind != "project" else (),
-        _rules(configuration, system, cast("CrmKind", kind), snapshot, value) if value is not None else (),
-        store.audit(source=source),
+        tuple(replace(rule, so_far=_so_far(rule, trail)) for rule in rules),
+        trail,
         [_project(project, outbox) for project in projects],
     )
 
@@ -151,15 +153,29 @@ def _project(link: Link, outbox: Outbox) -> dict[str, str]:
     return {"key": link.item.key, "why": f"{link.event}, {link.why}", "state": state, "url": link.url}
 
 
-def _rules(configuration: Configuration, system: str, kind: CrmKind, snapshot: Snapshot | None, value: Any) -> tuple[RuleSays, ...]:
+def _rules(configuration: Configuration, source: str, snapshot: Snapshot | None, value: Any) -> tuple[RuleSays, ...]:
     rules = configuration.rules.rules
     scopes = {name: configuration.scope(name) for name in ("deal", "customer", "feedback")}
     book = Rulebook(rules, [configuration.place(index) for index in range(len(rules))], scopes)
-    at = moment(snapshot.modified_at) if snapshot else None
-    if at is None:
+    if snapshot is None:
         return ()
-    change = compare(Record(system, kind, value.id, "", at, {}, value.url), value, value)
+    system, kind, _ = source.split(":", 2)
+    record = Record(system, cast("CrmKind", kind), value.id, "", moment(snapshot.modified_at), {}, value.url)
+    change = compare(record, value, value)
     return tuple(_says(compiled, change) for compiled in book.rules if kind in compiled.conditions)
+
+
+_BECAME = {"acts": "acted on", "passed": "passed over", "failed": "could not be worked out for"}
+
+
+def _so_far(rule: RuleSays, trail: Sequence[Mapping[str, Any]]) -> str:
+    """The last time the rule was woken for this record and what it made of it; or that it never was."""
+    last = next((note for note in trail if note["rule"] == rule.name and note["verdict"] in _BECAME), None)
+    if last is None:
+        return f"never woken: no {' or '.join(rule.on)} is on record"
+    when = last["at"][:16].replace("T", " ")
+    why = "" if last["verdict"] == "acts" else f": {last['reason']}"
+    return f"{_BECAME[last['verdict']]} {last['event']}, {when} UTC{why}"
 
 
 def _says(compiled: CompiledRule, change: Change) -> RuleSays:

@@ -175,7 +175,11 @@ def summary(result: Summary) -> RenderableType:
 
 
 def baseline(result: Summary) -> list[str]:
-    return [f"baseline: {counted(count, kind)} recorded, nothing created for them" for kind, count in result.baselined.items()]
+    unseen = "; if the CRM has some, see that the integration's user may read them"
+    return [
+        f"baseline: {counted(count, kind)} recorded, nothing created for them{'' if count else unseen}"
+        for kind, count in result.baselined.items()
+    ]
 
 
 _TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")

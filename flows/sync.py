@@ -33,6 +33,7 @@ from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
+from flows.waiting import waiting
 from flows.write_back import listen
 from state import Store
 
@@ -295,9 +296,9 @@ async def _show_outcome(session: Session, summary: Summary) -> None:
     ]
     if rows:
         await acreate_table_artifact(rows[:MOST_ROWS], key="projects", description=f"{len(rows)} projects made visible")
-    waiting = [{"number": i.seq, "what": i.op, "key": i.key, "why": i.error} for i in session.outbox.parked()]
-    if waiting:
-        await acreate_table_artifact(waiting[:MOST_ROWS], key="waiting", description="Waiting for a person: `handoff resolve NUMBER`")
+    waits = [{"number": one.ref, "what": one.what, "why": one.why, "waits for it": one.hangs} for one in waiting(session.store)]
+    if waits:
+        await acreate_table_artifact(waits[:MOST_ROWS], key="waiting", description="Waiting for a person: `handoff resolve NUMBER`")
     await acreate_markdown_artifact(_markdown(summary), key="outcome", description=f"Run {summary.run}")
 
 

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from engine.model import CrmKind, ItemKind
 from flows.view import plain
 from state import Intent, Link, Outbox, Store
+from state.rows import STAGES
 from state.waiting import Row, in_doubt, parked, refused, undecided
 
 BORN_WITH: tuple[ItemKind, ...] = ("project", "section", "task", "dependency")
@@ -219,8 +220,8 @@ def _kind(link: Link) -> str:
 
 
 def _counted(links: Iterable[Link]) -> str:
-    counts = Counter(map(_kind, links))
-    return ", ".join(f"{count} {kind if count == 1 else _MANY.get(kind, f'{kind}s')}" for kind, count in sorted(counts.items()))
+    counts = Counter(map(_kind, sorted(links, key=lambda link: STAGES[link.item.kind])))
+    return ", ".join(f"{count} {kind if count == 1 else _MANY.get(kind, f'{kind}s')}" for kind, count in counts.items())
 
 
 def _quoted(name: str) -> str:

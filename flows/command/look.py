@@ -45,7 +45,9 @@ def _explained(found: Explanation) -> Group:
     if found.facts:
         parts.append(Padding(Text(" · ".join(found.facts), style="dim"), (0, 0, 0, 2), expand=False))
     rules = show.entries(
-        "Each rule, on what is known now", [_rule(rule) for rule in found.rules], empty="No rule is about this kind of record."
+        "Each rule, so far and on what is known now",
+        [_rule(rule) for rule in found.rules],
+        empty="No rule is about this kind of record.",
     )
     trail = show.entries(
         "What happened, newest first", [_event(entry) for entry in found.trail], empty="Nothing since the baseline recorded it."
@@ -61,7 +63,7 @@ def _explained(found: Explanation) -> Group:
 def _rule(rule: RuleSays) -> tuple[Text, tuple[str, ...]]:
     mark, style = _MARKS[rule.outcome]
     head = Text.assemble((f"{mark} ", style), (rule.name, "bold"), (f"  {rule.place}, wakes on {', '.join(rule.on)}", "dim"))
-    return head, (rule.reason,)
+    return head, (rule.so_far, f"now: {rule.reason}")
 
 
 def _event(entry: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:

@@ -72,6 +72,22 @@ def test_a_deal_without_a_project_is_told_each_rule_with_the_values_it_saw(desk:
     assert "It has no project." in desk.do("explain", deal).stdout
 
 
+def test_a_rule_that_acted_one_that_passed_and_one_never_woken_are_told_apart(desk: Desk) -> None:
+    deal = made(desk)
+    desk.world.change(deal, StageName="Prospecting", Amount=10)
+    desk.do("sync")
+    so_far = {rule["name"]: rule["so_far"] for rule in desk.told("explain", deal)["rules"]}
+    assert so_far["onboard"].startswith("acted on deal.won, 20")
+    assert so_far["open-again"].startswith("acted on deal.reopened")
+    assert so_far["amount"].startswith("passed over deal.amount_changed, 20")
+    assert "deal.status == 'won' is false" in so_far["amount"]
+    other = desk.world.deal("Other")
+    desk.do("sync")
+    untouched = desk.told("explain", other)["rules"][0]
+    assert (untouched["so_far"], untouched["outcome"]) == ("never woken: no deal.won is on record", "holds")
+    assert "never woken: no deal.won" in desk.do("explain", other).stdout
+
+
 def test_a_record_the_baseline_recorded_and_nothing_more_says_so(desk: Desk) -> None:
     deal = desk.world.deal(AccountId=desk.world.account())
     desk.do("sync")

@@ -66,7 +66,7 @@ def test_status_says_what_waits_why_what_hangs_on_it_and_what_to_type(desk: Desk
     assert f'{numbers["kickoff"]} create task "Kick off Big deal" in project "Big deal onboarding" for deal "Big deal"' in told
     assert "/lightning/r/Opportunity/" in told
     assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d UTC: Asana answered 400", told)
-    assert "1 dependency, 1 sub-task wait for it; nobody sees the project before this is decided" in told
+    assert "1 sub-task, 1 dependency wait for it; nobody sees the project before this is decided" in told
     assert "leave it out, and with it 1 sub-task; the project appears without, once the others are decided too" in told
     for way in ("retry", "dismiss", "adopt --id <its id or address>"):
         assert f"handoff resolve {numbers['kickoff']} {way}" in told
@@ -230,6 +230,34 @@ async def test_two_objects_with_one_key_are_named_and_one_is_chosen(tmp_path: Pa
 async def sought(world: World, one: Waiting, named: str) -> Remote:
     with world.store() as store:
         return await seek(world.loaded, store, one, named, world.runtime())
+
+
+def refused_project(desk: Desk) -> str:
+    """Asana refused the project itself once; its number."""
+    won(desk)
+    desk.world.tool.fault(r"POST /api/1.0/projects$", "error_before", status=400, times=1)
+    desk.do("sync")
+    (row,) = desk.told("status")["parked"]
+    assert row["hangs"] == "2 sections, 3 tasks, 1 sub-task, 2 dependencies wait for it; nobody sees the project before this is decided"
+    return str(row["number"])
+
+
+def test_a_project_made_by_hand_is_adopted_filled_and_told_to_the_crm(desk: Desk) -> None:
+    number = refused_project(desk)
+    mine = desk.world.board.add_project("By hand", desk.world.person)
+    assert desk.do("resolve", number, "adopt", "--id", f"https://app.asana.com/0/{mine}/list").exit_code == 0
+    assert desk.do("sync").exit_code == 0
+    assert list(desk.world.board.projects) == [mine]
+    assert desk.world.tasks(mine) == {"Kick off Big deal": 1, "Agenda": 1, "Scope": 1, "Done": 1}
+    assert mine in desk.world.org.get("Opportunity", deal_of(desk))["Handoff_Project_URL__c"]
+
+
+def test_a_project_that_is_dismissed_is_given_up_whole(desk: Desk) -> None:
+    told = desk.do("resolve", refused_project(desk), "dismiss")
+    assert "give the whole project up" in told.stdout
+    assert desk.do("sync").exit_code == 0
+    assert desk.world.board.projects == {}
+    assert desk.told("status")["counts"]["open"] == 0
 
 
 # write-backs and records

@@ -146,7 +146,9 @@ async def test_a_run_with_something_refused_for_good_is_completed_with_errors_an
     assert state.is_completed()
     assert state.name in {"CompletedWithErrors", "Waiting"}
     _, artifacts = await seen(state)
-    assert {row["what"] for row in rows(artifacts["waiting"])} == {"create"}
+    assert 'create task "Kick off Deal 1" in project "Deal 1 onboarding" for deal "Deal 1"' in {
+        row["what"] for row in rows(artifacts["waiting"])
+    }
     assert "Asana answered 400" in rows(artifacts["waiting"])[0]["why"]
 
 
