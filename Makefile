@@ -6,6 +6,7 @@ DATA ?=
 JOBS ?= 2
 KILLS ?= 200
 SEED ?=
+STATE ?= sqlite
 
 .PHONY: help install demo test check format bench nightly kills lock docs clean
 
@@ -44,8 +45,8 @@ bench: install ## measure: planning, applying, a quiet run, the rate limit
 nightly: install ## the long property runs
 	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) $(ARGS)
 
-kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1]
-	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1] [STATE=postgresql]
+	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) --state $(STATE) $(if $(SEED),--seed $(SEED))
 
 lock: install ## pin the dependencies again
 	@$(RUN)/python -m pip install --quiet uv

@@ -17,12 +17,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from sandbox.web import Dropped, Reply, Request, Sandbox
+from tests import postgres
 from tests.flows.desk import Desk, desk, local
 from tests.flows.files import RULES
 from tests.processes.picture import picture
@@ -138,13 +139,14 @@ class Figures:
 
 
 @contextmanager
-def won_deals(path: Path, count: int) -> Iterator[Desk]:
-    """A desk with that many won deals, all of them due by the rule's own backfill."""
+def won_deals(path: Path, count: int, state: str = "") -> Iterator[Desk]:
+    """A desk with that many won deals, all of them due by the rule's own backfill; its state is a file, or at the URL given."""
     rules = RULES.replace("projects_per_run: 10", f"projects_per_run: {10 * count}").replace(
         "  - name: onboard\n", "  - name: onboard\n    backfill: 2026-01-01\n"
     )
     mapping = local({})["mappings/asana.yaml"].replace("  workspace:", f"  late_commit_seconds: {LATE_COMMIT}\n  workspace:")
     with desk(path) as ready:
+        ready.env["HANDOFF_STATE"] = state or ready.env["HANDOFF_STATE"]
         ready.world.configure(local({"rules.yaml": rules, "mappings/asana.yaml": mapping}))
         for number in range(count):
             customer = ready.world.account(f"Customer {number}")
@@ -207,7 +209,7 @@ class Play:
             raise AssertionError(f"a process ended by itself with exit code {ended.returncode}: {out}{err}")
 
     def _first_to_end(self) -> subprocess.Popen[str]:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 200
         while time.monotonic() < end:
             for process in self._running:
                 if process.poll() is not None:
@@ -250,12 +252,12 @@ def settle(at: Desk, figures: Figures, wanted: dict[str, Any]) -> None:
         figures.wrong.append(at.do("state", "verify").output)
 
 
-def play(path: Path, *, projects: int, kills: int, seed: int, workers: int = 1) -> Figures:
+def play(path: Path, *, projects: int, kills: int, seed: int, workers: int = 1, state: str = "") -> Figures:
     """One backfill under fire. Raises AssertionError when a process ends by itself and badly."""
     with won_deals(path / "undisturbed", projects) as at:
         assert at.do("sync").exit_code == 0
         wanted = picture(at.world)
-    with won_deals(path / "killed", projects) as at:
+    with won_deals(path / "killed", projects, state) as at:
         figures = Play(at, projects=projects, kills=kills, seed=seed, workers=workers).run()
         settle(at, figures, wanted)
     return figures
@@ -282,10 +284,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--projects", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--state", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--workers", type=int, help="processes at a time: 1, on PostgreSQL 4")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = play(Path(folder), projects=asked.projects, kills=asked.kills, seed=asked.seed, workers=asked.workers)
+    on_server = asked.state == "postgresql"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        state = stack.enter_context(postgres.server(postgres.programs())).fresh_state() if on_server else ""
+        workers = asked.workers or (4 if on_server else 1)
+        figures = play(folder, projects=asked.projects, kills=asked.kills, seed=asked.seed, workers=workers, state=state)
     print(told(figures, asked.seed))  # noqa: T201 - its answer
     sys.exit(1 if figures.wrong or figures.kills < asked.kills else 0)
 
