@@ -54,7 +54,7 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
         for project, since in doubtful.items():
             session.outbox.doubt(since, projects=[project])
         if pulled.is_whole:
-            session.continuity.settle()
+            session.continuity.settle(now)
         for (system, kind), settled in pulled.settled.items():
             store.clear_recheck(system, kind, settled)
         for (system, kind), snapshots in pulled.snapshots.items():

@@ -37,21 +37,29 @@ def begin(session: Session) -> Doubt | None:
 async def look(session: Session, pulled: Pulled, plan: Plan) -> dict[str, datetime]:
     """Planned projects that may be there already, with when they may have been sent.
 
-    Looked for are projects made for history, and all while there is a doubt: one listing a tool. What is found, and what could still
-    turn up, is in doubt; and with a doubt everything planned for projects that stand already.
+    Looked for are projects made for history, all while there is a doubt, and later those of records that existed when it was settled: they may
+    have come and gone unseen, won and opened again. One listing a tool. What is found, and what could still turn up, is in doubt; and with a
+    doubt everything planned for projects that stand already.
     """
-    doubt, now = session.continuity.doubt(), session.runtime.clock()
+    doubt, settled, now = session.continuity.doubt(), session.continuity.settled(), session.runtime.clock()
     since = doubt.since if doubt else now - _LONG_AGO
     history = {change.source for change, _ in pulled.history}
     asked: dict[str, list[Action]] = defaultdict(list)
     for action in plan.projects():
-        if doubt or action.source in history:
+        if doubt or action.source in history or _is_older(pulled, action.source, settled):
             asked[action.target].append(action)
     born = {action.item.key for action in plan.projects()}
     found = {action.item.project for action in plan.actions} - born if doubt else set()
     for target, actions in asked.items():
         found |= await _found(session.targets[target], actions, soon=now - since)
     return dict.fromkeys(found, since)
+
+
+def _is_older(pulled: Pulled, source: str, than: datetime | None) -> bool:
+    """Whether a record was there at some time. One that does not say when it was made may have been."""
+    change = pulled.changes.get(source)
+    made = getattr(change.after, "created_at", None) if change else None
+    return than is not None and (made is None or made <= than)
 
 
 async def _found(target: Target, actions: list[Action], *, soon: timedelta) -> set[str]:

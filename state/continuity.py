@@ -14,7 +14,7 @@ from state.store import Store
 from state.watermark import Mark, Watermark
 
 AWAY = timedelta(hours=1)
-_SENT, _DOUBT, _HOME = "sent", "doubt", "home"
+_SENT, _DOUBT, _SETTLED, _HOME = "sent", "doubt", "doubt settled", "home"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,16 @@ class Continuity:
         at, _, why = (self._store.meta(_DOUBT) or "").partition(" ")
         return Doubt(moment(at), why) if at else None
 
-    def settle(self) -> None:
-        """Everything up to now was read again and decided again."""
-        self._store.save_meta(_DOUBT, "")
+    def settle(self, now: datetime) -> None:
+        """Everything up to now was read again and decided again, as it is now. What it was in between is not known and may have had its effect."""
+        if self.doubt() is not None:
+            self._store.save_meta(_DOUBT, "")
+            self._store.save_meta(_SETTLED, stamp(now))
+
+    def settled(self) -> datetime | None:
+        """When a doubt was last settled. Of what existed then, things may be in the tools that nothing here knows of."""
+        at = self._store.meta(_SETTLED)
+        return moment(at) if at else None
 
     def _look(self, now: datetime) -> Doubt | None:
         known, noted, used = self._known(), self._noted(), self._last_used()

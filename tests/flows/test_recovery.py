@@ -90,6 +90,23 @@ async def test_what_was_made_after_a_dump_that_is_read_in_again_is_adopted(fresh
     assert not (await world.sync()).notes
 
 
+async def test_what_came_and_went_since_a_backup_is_found_when_it_comes_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (deal,) = open_deals(world, "Late")
+    await world.sync()
+    backup = copy(world)
+    world.win(deal)
+    await world.quiet()
+    world.change(deal, StageName="Prospecting")
+    await world.quiet()
+    put_back(world, backup)
+    await world.quiet()
+    world.win(deal)
+    runs = await world.quiet()
+    assert runs[0].counts["adopted"] > 1
+    each_once(world, "Late")
+
+
 async def test_what_a_person_changed_since_the_backup_stays(tmp_path: Path) -> None:
     world = World(tmp_path)
     (deal,) = open_deals(world, "Late")
