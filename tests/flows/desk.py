@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -42,6 +43,7 @@ class Desk:
 
     def __init__(self, path: Path, world: World, crm: str, tool: str) -> None:
         self.path, self.world = path, world
+        self._started: list[subprocess.Popen[str]] = []
         self.folder, self.state = world.folder, path / "state.db"
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.env = {**keep, "CRM": crm, "TOOL": f"{tool}/api/1.0", "SECRET": SECRET, **world.env, "HANDOFF_STATE": str(self.state)}
@@ -58,9 +60,19 @@ class Desk:
     def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
         command = [str(HANDOFF), *words, "-C", str(self.folder)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(  # noqa: S603 - the command itself
+        process = subprocess.Popen(  # noqa: S603 - the command itself
             command, env={**self.env, **env}, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            if process.stdout is not None and not process.stdout.closed:
+                process.communicate()
 
     def run(self, *words: str, **env: str) -> tuple[int, str, str]:
         """Exit code, output and errors of a verb in a process of its own."""
@@ -86,7 +98,11 @@ def desk(path: Path, **asana: Any) -> Iterator[Desk]:
     world.env["TOKEN"] = TOKEN
     world.configure(local({}))
     with on_loopback([world.crm, world.tool]) as (crm, tool):
-        yield Desk(path, world, crm, tool)
+        ready = Desk(path, world, crm, tool)
+        try:
+            yield ready
+        finally:
+            ready.end()
 
 
 def local(files: dict[str, str]) -> dict[str, str]:

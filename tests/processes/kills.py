@@ -7,119 +7,24 @@ out but not answered, or answered and not yet written down.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
-import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from sandbox.web import Dropped, Reply, Request, Sandbox
 from tests import postgres
-from tests.flows.desk import Desk, desk, local
-from tests.flows.files import RULES
+from tests.flows.desk import Desk
+from tests.processes.backfill import differences, rest, undisturbed, won_deals
 from tests.processes.picture import picture
+from tests.processes.watch import How, Moment, Watch
 
-How = Literal["lost", "answered", "later"]
-LATE_COMMIT = 2  # seconds the stand-in may still be busy with a request whose sender is gone: far more than it ever is
 REQUESTS_A_PROJECT = 14
-PATIENCE = 25  # requests
 CREATION = ("creating projects", "making sections", "making tasks", "linking tasks", "publishing")
-_STAGES = (
-    ("/oauth2/token", "signing in"),
-    ("/query", "reading the CRM, planning"),
-    ("/events", "hearing of changes"),
-    ("POST .*/projects$", "creating projects"),
-    ("/sections", "making sections"),
-    ("batch POST /tasks$|batch POST .*/subtasks$", "making tasks"),
-    ("batch POST .*addDependencies", "linking tasks"),
-    ("batch GET", "looking up"),
-    ("PUT .*/projects/|/memberships|CustomField|custom_fields|/users", "publishing"),
-    ("/composite", "writing back"),
-)
-
-
-def stage(request: Request) -> str:
-    """What a process is about that sends this."""
-    route = f"{request.method} {request.path}"
-    if request.path.endswith("/batch"):
-        first = request.json()["data"]["actions"][0]
-        route = f"batch {first['method'].upper()} {first['relative_path'].split('?')[0]}"
-    return next((name for sign, name in _STAGES if re.search(sign, route)), "looking up")
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """At which request from now on, and whether it is lost, carried out but not answered, or answered and the end comes `delay` seconds later.
-
-    A stage that is named is waited for, for some requests more.
-    """
-
-    request: int
-    stage: str
-    how: How
-    delay: float
-
-
-class Watch:
-    """Stands at every system's door: knows what was asked for last, and strikes at a chosen moment."""
-
-    def __init__(self, sandboxes: Sequence[Sandbox]) -> None:
-        self.stage = ""
-        self._asked = 0
-        self._chosen: tuple[Moment, Callable[[], None]] | None = None
-        self._lock = threading.Lock()
-        for sandbox in sandboxes:
-            self._stand_at(sandbox)
-
-    def arm(self, moment: Moment, strike: Callable[[], None]) -> None:
-        with self._lock:
-            self.stage, self._asked, self._chosen = "starting", 0, (moment, strike)
-
-    def disarm(self) -> None:
-        with self._lock:
-            self._chosen = None
-
-    def _stand_at(self, sandbox: Sandbox) -> None:
-        answer = sandbox.answer
-
-        async def watched(request: Request) -> Reply:
-            chosen = self._comes(request)
-            if chosen is None:
-                return await answer(request)
-            moment, strike = chosen
-            if moment.how == "lost":
-                strike()
-                raise Dropped
-            reply = await answer(request)
-            if moment.how == "answered":
-                strike()
-            else:
-                asyncio.get_running_loop().call_later(moment.delay, strike)
-            return reply
-
-        sandbox.answer = watched  # type: ignore[method-assign]
-
-    def _comes(self, request: Request) -> tuple[Moment, Callable[[], None]] | None:
-        with self._lock:
-            self.stage = stage(request)
-            if self._chosen is None:
-                return None
-            moment, strike = self._chosen
-            self._asked += 1
-            waits = moment.stage not in {"", self.stage} and self._asked < moment.request + PATIENCE
-            if waits or self._asked < moment.request:
-                return None
-            self._chosen = None
-            return moment, strike
 
 
 @dataclass(slots=True)
@@ -136,24 +41,6 @@ class Figures:
     @property
     def kills(self) -> int:
         return self.killed.total()
-
-
-@contextmanager
-def won_deals(path: Path, count: int, state: str = "") -> Iterator[Desk]:
-    """A desk with that many won deals, all of them due by the rule's own backfill; its state is a file, or at the URL given."""
-    rules = RULES.replace("projects_per_run: 10", f"projects_per_run: {10 * count}").replace(
-        "  - name: onboard\n", "  - name: onboard\n    backfill: 2026-01-01\n"
-    )
-    mapping = local({})["mappings/asana.yaml"].replace("  workspace:", f"  late_commit_seconds: {LATE_COMMIT}\n  workspace:")
-    with desk(path) as ready:
-        ready.env["HANDOFF_STATE"] = state or ready.env["HANDOFF_STATE"]
-        ready.world.configure(local({"rules.yaml": rules, "mappings/asana.yaml": mapping}))
-        for number in range(count):
-            customer = ready.world.account(f"Customer {number}")
-            deal = ready.world.deal(f"Deal {number}", stage="Closed Won", AccountId=customer)
-            for line in range(number % 3):
-                ready.world.line(deal, f"part {line} of {number}")
-        yield ready
 
 
 class Play:
@@ -231,35 +118,12 @@ class Play:
         return Moment(choose.randint(1, most), at, how, choose.uniform(0, pause))
 
 
-def settle(at: Desk, figures: Figures, wanted: dict[str, Any]) -> None:
-    """Let it run in peace until there is nothing left, then note whatever is not as an undisturbed run would have left it."""
-    for _ in range(6):
-        code, out, err = at.run("sync", "--json")
-        if code != 0:
-            figures.wrong.append(f"a run in peace ended with {code}: {out}{err}")
-        if '"nothing to do"' in out:
-            break
-    else:
-        figures.wrong.append("it does not come to rest")
-    found = picture(at.world)
-    figures.wrong += [
-        f"{part}: {name}: {found[part].get(name)} instead of {wanted[part].get(name)}"
-        for part in wanted
-        for name in {**wanted[part], **found[part]}
-        if found[part].get(name) != wanted[part].get(name)
-    ]
-    if at.do("state", "verify").exit_code != 0:
-        figures.wrong.append(at.do("state", "verify").output)
-
-
 def play(path: Path, *, projects: int, kills: int, seed: int, workers: int = 1, state: str = "") -> Figures:
     """One backfill under fire. Raises AssertionError when a process ends by itself and badly."""
-    with won_deals(path / "undisturbed", projects) as at:
-        assert at.do("sync").exit_code == 0
-        wanted = picture(at.world)
+    wanted = undisturbed(path / "undisturbed", projects)
     with won_deals(path / "killed", projects, state) as at:
         figures = Play(at, projects=projects, kills=kills, seed=seed, workers=workers).run()
-        settle(at, figures, wanted)
+        figures.wrong = [*rest(at), *differences(picture(at.world), wanted)]
     return figures
 
 

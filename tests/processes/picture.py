@@ -48,8 +48,8 @@ def _name(world: World, gid: str) -> str:
 def _told(world: World) -> dict[str, Any]:
     found = {}
     for deal in world.org.rows("Opportunity"):
-        url = deal["Handoff_Project_URL__c"] or ""
+        url = deal.get("Handoff_Project_URL__c") or ""
         project = next((gid for gid in re.findall(r"\d{6,}", url) if gid in world.board.projects), "")
         name = world.board.projects[project]["name"] if project else ""
-        found[deal["Name"]] = (name, deal["Handoff_Status__c"], deal["Handoff_Progress__c"], deal["Handoff_Key__c"])
+        found[deal["Name"]] = (name, *(deal.get(f"Handoff_{what}__c") for what in ("Status", "Progress", "Key")))
     return found
