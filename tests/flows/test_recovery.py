@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from state import Continuity, Outbox, Store
-from state.schema import TABLES
+from state.schema import KEYS
 from state.watermark import Watermark
 from tests.flows.files import RULES
 from tests.flows.world import START, Crash, Death, World
@@ -71,14 +71,14 @@ async def test_what_was_made_after_a_dump_that_is_read_in_again_is_adopted(fresh
     world.win(early)
     await world.quiet()
     with world.store() as store:
-        for table in TABLES:
+        for table in KEYS:
             store.db.execute(f"CREATE TABLE dumped_{table} (LIKE {table} INCLUDING ALL)")
             store.db.execute(f"INSERT INTO dumped_{table} SELECT * FROM {table}")  # noqa: S608 - our own tables
     world.win(late)
     await world.quiet()
     assert not (await world.sync()).notes
     with world.store() as store:
-        for table in TABLES:
+        for table in KEYS:
             store.db.execute(f"DROP TABLE {table} CASCADE")
             store.db.execute(f"ALTER TABLE dumped_{table} RENAME TO {table}")
         for table, column in (("intent", "seq"), ("audit", "id")):
