@@ -44,12 +44,15 @@ class Pulled:
 
 
 async def pull(session: Session, *, only: Sequence[str] = ()) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are."""
+    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are.
+
+    A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one.
+    """
     pulled = Pulled(is_whole=not only)
     for system, source in session.sources.items():
         for kind in sorted(source.kinds, key=ORDER.index):
             puller = _Puller(session, source, kind, pulled)
-            if only:
+            if only and puller.is_baselined():
                 await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{system}:{kind}:")])
             else:
                 await puller.pull()
@@ -69,11 +72,17 @@ class _Puller:
         self._mapper = session.mappers[source.system]
         self._customers: dict[str, Customer] = {}
 
+    @property
+    def _mark(self) -> str:
+        return f"baseline:{self._source.system}:{self._kind}"
+
+    def is_baselined(self) -> bool:
+        return self._session.store.meta(self._mark) is not None
+
     async def pull(self) -> None:
-        mark = f"baseline:{self._source.system}:{self._kind}"
-        if self._session.store.meta(mark) is None:
+        if not self.is_baselined():
             self._note_mapping(anew=False)
-            await self._baseline(mark)
+            await self._baseline(self._mark)
             return
         if self._note_mapping(anew=False) != self._mapping():
             await self._map_anew()

@@ -89,6 +89,14 @@ async def test_one_record_by_itself_leaves_the_cursor_and_the_others_for_later(t
     assert sorted(world.shown()) == ["Deal 0 onboarding", "Deal 1 onboarding", "Deal 2 onboarding"]
 
 
+async def test_a_record_named_before_history_is_recorded_is_history_all_the_same(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    old = world.deal("Old", stage="Closed Won")
+    await world.sync(only=(f"salesforce:deal:{old}",))
+    await world.quiet()
+    assert world.shown() == []
+
+
 async def test_a_backfill_acts_on_every_won_deal_since_a_day_and_once(tmp_path: Path) -> None:
     world = World(tmp_path)
     for name, day in (("Old", "2026-01-31"), ("First", "2026-02-01"), ("Late", "2026-02-20")):
