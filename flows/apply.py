@@ -16,6 +16,7 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
+    Gone,
     LeaseLost,
     Publish,
     QuotaExhausted,
@@ -191,10 +192,18 @@ class _Project:
             case "update":
                 return bool(link.remote_id and self._links[self._project].published_at)
         item = link.item
+        if item.kind == "section" and self._has_section_before(intent):
+            return False
         if item.kind in ("comment", "status") and not self._links[self._project].published_at:
             return False
         needs = (item.parent, item.section, *self._waits(item)) if item.kind != "project" else ()
         return all(self._links[key].remote_id for key in needs if key)
+
+    def _has_section_before(self, intent: Intent) -> bool:
+        """Whether a section that comes first is in doubt or not due: it may yet take the place this one would take."""
+        now = self._d._now()
+        before = (other for other in self._open.values() if other.seq < intent.seq and self._links[other.key].item.kind == "section")
+        return any(other.op == "create" and (other.sent_at is not None or other.due_at > now) for other in before)
 
     def _waits(self, item: Item) -> list[str]:
         return [key for key in item.depends_on if key not in self._dismissed]
@@ -330,13 +339,15 @@ class _Project:
             return
         await self._settle([self._found(intent, answer) for intent, answer in zip(doubtful, found, strict=True)], {})
 
-    def _found(self, intent: Intent, answer: Remote | Conflict | None) -> Outcome:
+    def _found(self, intent: Intent, answer: Remote | Conflict | Gone | None) -> Outcome:
         if isinstance(answer, Remote):
             self._d.applied.counts["adopted"] += 1
             link = self._links[intent.key]
             return Outcome(intent, "done", answer.id, answer.url, base=link.base or link.item.fields)
         if isinstance(answer, Conflict):
             return Outcome(intent, "parked", error=f"{answer} ({', '.join(answer.theirs)})")
+        if isinstance(answer, Gone):
+            return Outcome(intent, "parked", error=f"what it belongs to is gone; somebody deleted it in {self._target.system}")
         now, traits = self._d._now(), self._target.traits
         conclusive = (intent.sent_at or now) + LEAVES_WITHIN + traits.late_commit + traits.find_lag
         if now < conclusive:

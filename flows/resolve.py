@@ -105,7 +105,7 @@ async def _candidates(target: Target, intent: Intent, links: dict[str, Link]) ->
     item = links[intent.key].item
     project, parent, section = (links[key].remote_id if key else "" for key in (item.project, item.parent, item.section))
     (found,) = await target.find([Create(item, intent.nonce, project=project, parent=parent, section=section)])
-    carry = found.theirs if isinstance(found, Conflict) else [found.url or found.id] if found else []
+    carry = found.theirs if isinstance(found, Conflict) else [found.url or found.id] if isinstance(found, Remote) else []
     hint = f"it may be: {', '.join(carry)}" if carry else f"nothing in {target.system} carries its key"
     return _refusal(f"which object shall be taken for {item.kind} {item.fields.get('name', item.key)!r}? Name it with --id", hint)
 

@@ -10,10 +10,10 @@ from connectors.asana.batch import Api, Json
 from connectors.asana.shapes import Shapes
 from connectors.asana.text import document, line, normal
 from connectors.asana.writes import is_provisional, provisional, title_of
-from connectors.base import Conflict, Create, Remote
+from connectors.base import Conflict, Create, Gone, Remote
 from engine.model import ItemKind
 
-Found = Remote | Conflict | None
+Found = Remote | Conflict | Gone | None
 _PROJECT = ("name", "notes", "created_at", "permalink_url", "privacy_setting", "archived")
 
 
@@ -29,12 +29,19 @@ class Finder:
         places: defaultdict[tuple[ItemKind, str], list[int]] = defaultdict(list)
         for at, create in enumerate(creates):
             places[create.item.kind, _place(create)].append(at)
-        listings = await asyncio.gather(*(self._listing(kind, creates[at[0]]) for (kind, _), at in places.items()))
+        listings = await asyncio.gather(*(self._place(kind, creates[at[0]]) for (kind, _), at in places.items()))
         found: list[Found] = [None] * len(creates)
         for (kind, _), rows, indices in zip(places, listings, places.values(), strict=True):
             for at in indices:
-                found[at] = self._match(kind, creates[at], rows)
+                found[at] = rows if isinstance(rows, Gone) else self._match(kind, creates[at], rows)
         return found
+
+    async def _place(self, kind: ItemKind, create: Create) -> list[Json] | Gone:
+        """What is listed where the create's object would be; a place that is gone says nothing about the others."""
+        try:
+            return await self._listing(kind, create)
+        except Gone as gone:
+            return gone
 
     async def projects(self) -> list[Json]:
         """Every project of the workspace that the token sees, archived ones included."""

@@ -63,6 +63,16 @@ async def test_one_run_that_may_wait_settles_a_lost_answer_by_itself(kind: Any, 
     whole(world)
 
 
+@pytest.mark.parametrize("kind", ["late", "error_before", "reset_before"])
+async def test_sections_come_in_order_whatever_is_lost_of_the_first(kind: Any, tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    world.tool.fault(r"(POST|PUT) .*/sections", kind, seconds=50)
+    await world.quiet()
+    sections = [world.board.sections[gid]["name"] for gid in world.board.sections_of[world.projects()[0]]]
+    assert sections == ["Begin", "Deliver"]
+    assert world.board.sections[world.task("Scope")["memberships"][0]["section"]]["name"] == "Begin"
+
+
 async def test_a_project_that_appears_late_but_in_time_is_adopted(tmp_path: Path) -> None:
     world = await won(tmp_path)
     world.tool.fault(PROJECTS, "late", seconds=30)
@@ -238,6 +248,21 @@ async def test_a_change_while_a_task_is_in_doubt_reaches_the_task_that_turns_up(
     assert sum(run.counts["kept"] for run in runs) == 0
     assert world.tasks()["Kick off Bigger deal"] == 1
     assert world.shown() == ["Bigger deal onboarding"]
+
+
+async def test_a_comment_in_doubt_on_a_task_somebody_deleted_waits_for_a_person_and_not_for_ever(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await world.quiet()
+    world.change(deal_of(world), Amount=9000)
+    world.tool.fault(BATCH, "reset_before")
+    world.tool.fault(r"GET .*/stories$", "error_before", times=20)
+    await world.sync(patience=timedelta())
+    assert world.outbox()["in_doubt"] == 1
+    world.tool.faults.clear()
+    world.board.delete_task(world.task("Kick off Big deal")["gid"], world.person)
+    await world.quiet()
+    assert world.outbox()["open"] == 0
+    assert any("somebody deleted it in asana" in note["reason"] for note in world.audit() if note["verdict"] == "parked")
 
 
 async def test_a_task_somebody_deleted_is_not_made_again(tmp_path: Path) -> None:
