@@ -20,6 +20,7 @@ import httpx
 from aiohttp import web
 
 Sleep = Callable[[float], Awaitable[None]]
+_FOR_EVER = 86_400.0
 FaultKind = Literal[
     "refuse",  # the connection is dropped before the request is read
     "reset_before",  # dropped after the request was read, nothing done
@@ -28,6 +29,7 @@ FaultKind = Literal[
     "reset_after",  # done, then the connection is dropped
     "hang_after",  # done, then no answer for `seconds`, then dropped
     "late",  # dropped at once; done `seconds` later
+    "hang",  # no answer for as long as anybody waits; done `seconds` later
     "slow",  # done, answered after `seconds`
     "html",  # nothing done, an HTML page with `status` (default 503)
     "html_ok",  # done, but 200 with an HTML page
@@ -82,7 +84,10 @@ class Dropped(Exception):
 
 @dataclass(slots=True)
 class Fault:
-    """Strikes requests whose "METHOD /path" matches `route` (a regular expression), after letting `skip` of them pass, `times` times (-1: always)."""
+    """Strikes requests whose "METHOD /path" matches `route` (a regular expression), after letting `skip` of them pass, `times` times (-1: always).
+
+    `headers` go with the answer of "error_before" (Retry-After, for one).
+    """
 
     route: str
     kind: FaultKind
@@ -90,6 +95,7 @@ class Fault:
     skip: int = 0
     status: int = 0
     seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
     struck: int = 0
 
     def strikes(self, route: str) -> bool:
@@ -145,13 +151,17 @@ class Sandbox:
             case "refuse" | "reset_before":
                 raise Dropped
             case "error_before":
-                return _broken(fault.status or 500)
+                return _broken(fault.status or 500, fault.headers)
             case "empty":
                 return Reply(fault.status or 500)
             case "html":
                 return _html(fault.status or 503)
             case "late":
                 self._do_later(fault.seconds, request)
+                raise Dropped
+            case "hang":
+                self._do_later(fault.seconds, request)
+                await self._sleep(_FOR_EVER)
                 raise Dropped
         reply = self.app.handle(request)
         match fault.kind:
@@ -178,8 +188,8 @@ class Sandbox:
         task.add_done_callback(self._late.discard)
 
 
-def _broken(status: int) -> Reply:
-    return Reply.json(status, {"errors": [{"message": "Server Error", "phrase": "6 sad squid snuggle softly"}]})
+def _broken(status: int, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply.json(status, {"errors": [{"message": "Server Error", "phrase": "6 sad squid snuggle softly"}]}, headers)
 
 
 def _html(status: int) -> Reply:

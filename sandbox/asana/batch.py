@@ -30,6 +30,16 @@ def _result(call: Call, action: Any) -> Record:
 
 
 def _run(call: Call, action: Any) -> Done:
+    broken = call.state.batch_faults.popleft() if call.state.batch_faults else None
+    if broken is None:
+        return _done(call, action)
+    status, done = broken
+    if done:
+        _done(call, action)
+    return failed(Refused(status, "Server Error"))
+
+
+def _done(call: Call, action: Any) -> Done:
     try:
         answer, inner = _inner(call, action)
     except Refused as refusal:

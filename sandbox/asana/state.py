@@ -5,7 +5,7 @@ References inside a record are gids; how a record looks from outside is the busi
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,6 +101,7 @@ class State:
         self.search_limit: Callable[[str], float] | None = None
         self.calls: Counter[str] = Counter()
         self.offset_era = 0
+        self.batch_faults: deque[tuple[int, bool] | None] = deque()
         self._next = 1_200_000_000_000_000
         self.workspace = self._first_workspace()
 

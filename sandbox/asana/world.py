@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.asana import fields, projects, stories, tasks
+from sandbox.asana import fields, projects, sections, stories, tasks
 from sandbox.asana.state import SITE, Clock, Record, Settings, State, Token, TokenKind
 
 
@@ -65,6 +65,18 @@ class World(State):
     def complete_task(self, gid: str, by: str) -> None:
         tasks.change(self, self.tasks[gid], {"completed": True}, by)
 
+    def move_task(self, gid: str, section: str, by: str) -> None:
+        """A person drags a task into another section."""
+        sections.put_in(self, self.tasks[gid], self.sections[section], {}, by, otherwise=0)
+
+    def add_task(self, project: str, name: str, by: str) -> str:
+        """A person's own task in a project; gives its gid."""
+        gid: str = tasks.create(self, {"name": name, "projects": [project]}, by)["gid"]
+        return gid
+
+    def delete_project(self, gid: str, by: str) -> None:
+        projects.delete(self, self.projects[gid], by)
+
     def delete_task(self, gid: str, by: str) -> None:
         tasks.delete(self, self.tasks[gid], by)
 
@@ -72,6 +84,10 @@ class World(State):
         """A person says something under a task; gives the story's gid."""
         said: str = stories.comment(self, self.tasks[gid], {"text": text}, by)["gid"]
         return said
+
+    def break_in_batch(self, nth: int, status: int, *, done: bool = False) -> None:
+        """The n-th action carried out in a batch from now on is answered with `status`; `done`: after it was carried out all the same."""
+        self.batch_faults.extend([*[None] * (nth - 1), (status, done)])
 
     def expire_offsets(self) -> None:
         """Every pagination token given so far is dead."""

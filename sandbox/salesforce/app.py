@@ -67,7 +67,7 @@ class Salesforce:
     """One org behind its API. `org` is where tests and demos change things; `oauth`, `bulk` and `cursors` are settings of the API.
 
     `calls` counts requests by resource: token, introspect, versions, query, query_more, describe, sobjects, updated, deleted, collections,
-    composite, limits, bulk. `retired` is how a retired API version is refused.
+    composite, limits, bulk. `retired` is how a retired API version is refused. `page_rows` are the rows of a page at most, whatever was asked for.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Salesforce:
         self.oauth = OAuth(life=token_life)
         self.bulk = bulk.Bulk()
         self.cursors = Cursors(clock, timedelta(days=2))
+        self.page_rows = 2000
         self.calls: Counter[str] = Counter()
         self.retired = ApiError("UNSUPPORTED_API_VERSION", "The requested API version is retired", 410)
         self._failures: list[_Failure] = []

@@ -38,7 +38,7 @@ def _query(call: Call, *, everything: bool) -> Reply:
     found = run(call.org, parse(text), everything=everything, sobjects=call.sobjects, child_page=child_page)
     if found.total != len(found.rows):
         return Reply.json(200, {"totalSize": found.total, "done": True, "records": []})
-    return Reply.json(200, cursors.first(found.rows, found.render, _batch_size(call), url))
+    return Reply.json(200, cursors.first(found.rows, found.render, min(_batch_size(call), call.site.page_rows), url))
 
 
 def _batch_size(call: Call) -> int:
