@@ -8,7 +8,7 @@ KILLS ?= 200
 SEED ?=
 STATE ?= sqlite
 
-.PHONY: help install demo test check format bench nightly kills lock docs clean
+.PHONY: help install demo test check format bench simulate nightly kills lock docs clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ format: install ## rewrite as the formatter wants it
 
 bench: install ## measure: planning, applying, a quiet run, the rate limit
 	@$(RUN)/python -m bench $(ARGS)
+
+simulate: install ## the whole pipeline with faults everywhere: make simulate, SEED=1234 to see one, SEEDS=5000 for more
+	@$(RUN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),500) --jobs $(JOBS)) $(ARGS)
 
 nightly: install ## the long property runs
 	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) $(ARGS)
