@@ -1,4 +1,4 @@
-"""`state`: verify, back up, compact and copy what Handoff remembers."""
+"""`state`: verify, back up, restore, compact and copy what Handoff remembers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import utc_now
+from connectors.base import StateError, utc_now
 from flows.command.common import Bars, Exit, Folder, Json, Screen, StateFile, advice, open_store, where
 from state.care import Health, backup, compact, verify
 from state.copy import copy
+from state.restore import restore
 
-keeping = typer.Typer(no_args_is_help=True, help="Verify, back up and compact the state file.")
+keeping = typer.Typer(no_args_is_help=True, help="Verify, back up, restore, compact and copy the state.")
 
 
 @keeping.command("verify")
@@ -44,6 +45,26 @@ def backup_state(
     with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         size = backup(store, to)
         Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})
+
+
+@keeping.command("restore")
+def restore_state(
+    copy_: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file that `handoff state backup` wrote.")],
+    folder: Folder = None,
+    state: StateFile = None,
+    as_json: Json = False,
+) -> None:
+    """Put a backup in the place of the state file; what stood there is kept beside it. The next run looks for what was made since."""
+    with advice():
+        place = where(folder, state).state
+        if not isinstance(place, Path):
+            raise StateError(
+                "this state is on a PostgreSQL server; restore it there, or `handoff state copy` the file into an empty schema"
+            )
+        kept = restore(copy_, place, now=utc_now())
+        told = f" What stood there is {kept}." if kept else ""
+        text = Text(f"{copy_} is now the state.{told} The next sync looks in the tools for what was made since, before it makes anything.")
+        Screen(as_json).show(text, {"state": str(place), "from": str(copy_), "kept": str(kept or "")})
 
 
 @keeping.command("compact")
