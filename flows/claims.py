@@ -28,7 +28,7 @@ class Claims:
         self._done: list[Lease] = []
 
     async def __aenter__(self) -> Claims:
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = asyncio.create_task(self._leases.keep(lambda: [*self._held.values()], self._clock))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -47,10 +47,3 @@ class Claims:
 
     def done(self, lease: Lease) -> None:
         self._done.append(self._held.pop(lease.name))
-
-    async def _keep(self) -> None:
-        """By the time that passes for this process: a lease is held for as long as its holder lives."""
-        while True:
-            await asyncio.sleep(self._leases.term.total_seconds() / 4)
-            with self._store.transaction():
-                self._leases.confirm(list(self._held.values()), self._clock())

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, setup, state, sync
+from flows.command import care, look, setup, state, sync, work
 from flows.command.demo import demo
 from flows.command.serve import serve
 
@@ -41,7 +41,19 @@ def common(
         logs.configure(log)
 
 
-for verb in (setup.init, sync.check, sync.plan, sync.sync, look.explain, look.status, look.history, care.retry, care.resolve, setup.schema):
+for verb in (
+    setup.init,
+    sync.check,
+    sync.plan,
+    sync.sync,
+    work.work,
+    look.explain,
+    look.status,
+    look.history,
+    care.retry,
+    care.resolve,
+    setup.schema,
+):
     app.command()(verb)
 app.add_typer(state.keeping, name="state")
 app.command()(serve)

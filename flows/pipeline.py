@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from connectors.base import AuthError, ConnectorError, QuotaExhausted, Source, Target, UnsafePlan
+from connectors.base import AuthError, ConnectorError, LeaseLost, QuotaExhausted, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
 from flows import logs, recovery
 from flows.apply import Applied, Drain
@@ -20,9 +20,11 @@ from flows.pull import Pulled, backfill, pull
 from flows.session import Session
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
+from state.leases import READER
 
 _log = logs.get("pipeline")
-Result = Literal["done", "nothing to do", "with errors", "waiting", "refused", "stopped", "failed"]
+_LAST_ERRORS = 100
+Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Options:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run came to."""
+    """What a run came to. `helps`: another process was reading, and this one carried out what was decided."""
 
     run: str
     result: Result = "nothing to do"
@@ -49,6 +51,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     error: ConnectorError | None = None
+    helps: bool = False
 
 
 def new_run_id(now: datetime) -> str:
@@ -56,7 +59,8 @@ def new_run_id(now: datetime) -> str:
 
 
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
-    """Pull and plan. Commits nothing but a baseline's pages."""
+    """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
+    session.reader.begin()
     pulled = await pull(session, only=options.only)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     if options.since is not None:
@@ -71,12 +75,16 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
 
 
 async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
-    """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan."""
+    """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan, or LeaseLost.
+
+    From here on another process may read on while this one carries out what was decided.
+    """
     if options.approve and options.approve != result.digest:
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
     if not options.force and not options.approve:
         guard(session, result)
     commit(session, pulled, result, await recovery.look(session, pulled, result))
+    session.reader.end()
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -91,6 +99,7 @@ async def apply(session: Session, options: Options) -> Applied:
             stop=session.stop,
             patience=options.patience,
             progress=lambda _project, count: session.progress("applying", count, None),
+            term=session.term,
         )
         applied = await drain()
         _log.info("applied", extra={"target": target.system, "counts": dict(applied.counts)})
@@ -106,10 +115,18 @@ async def catch_up(session: Session) -> Applied:
 
 
 async def report_back(session: Session) -> Counter[str]:
-    """Progress from the tools, then what the CRMs should know; last, tidy up."""
-    counts = await follow_progress(session)
-    counts.update(await write_back(session))
-    counts["swept"] += await sweep(session)
+    """Progress from the tools, then what the CRMs should know; last, tidy up. All of it is left to another process while that reads."""
+    counts: Counter[str] = Counter()
+    if not session.reader.begin():
+        return counts
+    try:
+        counts.update(await follow_progress(session))
+        counts.update(await write_back(session))
+        counts["swept"] += await sweep(session)
+    except LeaseLost as lost:
+        _log.warning("lease lost", extra={"key": READER, "error": str(lost)})
+    finally:
+        session.reader.end()
     return counts
 
 
@@ -131,17 +148,51 @@ async def run_sync(session: Session, options: Options) -> Summary:
     return summary
 
 
-def begin(session: Session, summary: Summary) -> None:
-    """Open the run in the store and in the logs."""
+async def run_work(session: Session, *, every: timedelta) -> Summary:
+    """Carry out what others decide, looking for more every so often, until a stop is asked for or a tool's credentials or quota give out."""
+    summary = Summary(session.run, helps=True)
     logs.run_id.set(session.run)
-    doubt = recovery.begin(session)
+    session.store.start_run(session.run, "work", session.runtime.clock())
+    try:
+        while not session.stop.asked and summary.error is None:
+            await _look_for_work(session, summary)
+            if not session.stop.asked and summary.error is None:
+                await session.runtime.sleep(every.total_seconds())
+        settle(session, summary)
+    except BaseException as end:
+        summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
+        raise
+    finally:
+        finish(session, summary)
+    return summary
+
+
+async def _look_for_work(session: Session, summary: Summary) -> None:
+    try:
+        absorb(summary, await apply(session, Options(patience=timedelta())))
+    except Transient as error:  # the database is away; it comes back
+        _log.warning("trying again", extra={"error": str(error)})
+    del summary.errors[:-_LAST_ERRORS]
+
+
+def begin(session: Session, summary: Summary) -> None:
+    """Open the run in the store and in the logs; be the reader, if nobody is."""
+    logs.run_id.set(session.run)
+    summary.helps = not session.reader.begin()
+    doubt = recovery.begin(session) if not summary.helps else None
     session.store.start_run(session.run, "sync", session.runtime.clock())
+    if summary.helps:
+        summary.notes.append("another process is reading the CRM; this one helped to carry out what was decided")
     if doubt is not None:
         summary.notes.append(f"the state may be old: {doubt.why}; what is due is looked for in the tools first")
     _log.info("run started", extra={"sources": list(session.sources), "targets": list(session.targets)})
 
 
 async def _stages(session: Session, options: Options, summary: Summary) -> None:
+    if summary.helps:
+        absorb(summary, await apply(session, options))
+        settle(session, summary)
+        return
     await listen(session)
     absorb(summary, await catch_up(session))
     if not session.stop.asked:
@@ -163,14 +214,16 @@ def absorb(summary: Summary, applied: Applied) -> None:
 
 def settle(session: Session, summary: Summary) -> None:
     """Name the result, from what was done and what is left."""
-    left = session.outbox.counts()
+    left = session.outbox.unattended(session.runtime.clock())
     if isinstance(summary.error, AuthError | QuotaExhausted):
         summary.result = "failed"
     elif session.stop.asked:
         summary.result = "stopped"
     elif summary.counts["parked"] or summary.counts["write-back refused"] or summary.plan.count("failed"):
         summary.result = "with errors"
-    elif left["open"] or summary.counts["write-back later"]:
+    elif summary.helps:
+        summary.result = "helped"
+    elif left or summary.counts["write-back later"]:
         summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"
@@ -178,6 +231,7 @@ def settle(session: Session, summary: Summary) -> None:
 
 def finish(session: Session, summary: Summary) -> None:
     """Close the run in the store, whatever it came to."""
+    session.reader.end()
     summary.calls = {name: system.calls for name, system in _systems(session)}
     counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
     counts |= {f"calls {name}": count for name, count in summary.calls.items()}

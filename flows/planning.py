@@ -49,7 +49,7 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
     """
     store, now = session.store, session.runtime.clock()
     failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
-    with store.transaction():
+    with session.reader.transaction():
         session.outbox.decide(result.actions, session.run, now)
         for project, since in doubtful.items():
             session.outbox.doubt(since, projects=[project])

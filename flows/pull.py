@@ -114,14 +114,14 @@ class _Puller:
             mapped = [(record, self._mapper.map(record)) for record in page.records if not record.deleted]
             snapshots = [_snapshot(record, found.value) for record, found in mapped]
             notes = [Note(_source(record), "", "", "issue", "; ".join(found.issues)[:500]) for record, found in mapped if found.issues]
-            with store.transaction():
+            with self._session.reader.transaction():
                 store.save_snapshots(*self._place, snapshots, now)
                 store.save_cursor(*self._place, page.cursor, now)
                 store.note(self._session.run, notes, now)
             self._pulled.baselined[self._kind] += len(snapshots)
             self._pulled.counts["issues"] += len(notes)
             self._session.progress(f"recording {self._kind}s", len(page.records), page.total)
-        with store.transaction():
+        with self._session.reader.transaction():
             store.save_meta(mark, stamp(now))
             store.note(
                 self._session.run, [Note("", "", "", "baseline", f"{self._pulled.baselined[self._kind]} {self._kind}s recorded")], now

@@ -24,7 +24,7 @@ _LONG_AGO = timedelta(days=1)
 def begin(session: Session) -> Doubt | None:
     """Whether the state may be older than what was done with it. Then all it holds as not sent is taken for sent."""
     now = session.runtime.clock()
-    with session.store.transaction():
+    with session.reader.transaction():
         found = session.continuity.begin(now)
         if found is not None:
             count = session.outbox.doubt(found.since)

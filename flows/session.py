@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from connectors.base import Runtime, Source, Target
@@ -21,7 +21,9 @@ from engine.plan import Planner
 from engine.rules import Rulebook
 from flows.apply import Stop
 from flows.configuration import Loaded
+from flows.reader import Reader
 from state import Continuity, Outbox, Store
+from state.leases import TERM
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -32,7 +34,10 @@ def silent(what: str, count: int, total: int | None) -> None:
 
 @dataclass(slots=True)
 class Session:
-    """`progress(what, count, total)` hears of every step; `total` is None while it is not known."""
+    """`progress(what, count, total)` hears of every step; `total` is None while it is not known.
+
+    `term` is how long others wait for a process that went silent before they take over what it was at.
+    """
 
     loaded: Loaded
     store: Store
@@ -42,8 +47,10 @@ class Session:
     runtime: Runtime
     progress: Progress = silent
     stop: Stop = field(default_factory=Stop)
+    term: timedelta = TERM
     mappers: dict[str, Mapper] = field(init=False)
     outbox: Outbox = field(init=False)
+    reader: Reader = field(init=False)
     continuity: Continuity = field(init=False)
     planner: Planner = field(init=False)
 
@@ -51,6 +58,7 @@ class Session:
         configuration = self.configuration
         self.mappers = {name: Mapper(configuration.mappings[name]) for name in self.sources}
         self.outbox = Outbox(self.store)
+        self.reader = Reader(self.store, self.run, self.runtime)
         self.continuity = Continuity(self.store)
         self.planner = make_planner(configuration, {name: target.traits for name, target in self.targets.items()})
 

@@ -23,6 +23,7 @@ MOST_ROWS = 30
 _RESULT_STYLE = {
     "done": "green",
     "nothing to do": "green",
+    "helped": "green",
     "with errors": "yellow",
     "waiting": "yellow",
     "stopped": "yellow",

@@ -178,6 +178,10 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
 
 
 async def _stages(work: Work) -> None:
+    if work.summary.helps:
+        await _with_progress(work)
+        settle(work.session, work.summary)
+        return
     if work.session.outbox.counts()["open"]:
         await go_on(work)
     if not work.session.stop.asked:
@@ -203,7 +207,10 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
     where = settings(Path(folder), state)
     async with _session(where) as session:
         work = Work(session, Options(since=backfill, only=tuple(only or ())))
-        await pull_and_plan(work)
+        try:
+            await pull_and_plan(work)
+        finally:
+            session.reader.end()
         planned = work.summary.plan
         await _show_plan(planned)
         reasons = excess(session, planned)

@@ -21,7 +21,7 @@ async def sweep(session: Session) -> int:
         if not nonces or (last is not None and now - moment(last) < _EVERY):
             continue
         gone = await target.sweep(nonces)
-        with session.store.transaction():
+        with session.reader.transaction():
             session.store.save_meta(mark, stamp(now))
             session.store.note(
                 session.run, [Note("", "", "", "swept", f"archived {id_}, left by a creation that was given up") for id_ in gone], now

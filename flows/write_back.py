@@ -19,7 +19,7 @@ async def listen(session: Session) -> None:
     for target in session.targets.values():
         if session.store.meta(_cursor(target)) is None:
             changed = await target.changes(None)
-            with session.store.transaction():
+            with session.reader.transaction():
                 session.store.save_meta(_cursor(target), changed.cursor)
 
 
@@ -32,13 +32,14 @@ async def follow_progress(session: Session) -> Counter[str]:
         touched = session.outbox.by_remote(target.system, sorted(changed.projects))
         links = links or {id_: link for id_, link in touched.items() if link.published_at}
         seen = await target.progress(sorted(links)) if links else []
-        fresh = [link for link in session.outbox.published_by(session.run) if link.target == target.system]
-        with session.store.transaction():
+        fresh = session.outbox.news(target.system)
+        with session.reader.transaction():
             for progress in seen:
                 _want(session, links[progress.project], progress)
             for link in fresh:
                 if link.remote_id not in links:
                     _want(session, link, Progress(link.remote_id, 0, session.outbox.count_tasks(link.item.key)))
+            session.outbox.told(fresh)
             session.store.save_meta(_cursor(target), changed.cursor)
         counts["progress"] += len(seen)
     return counts
@@ -103,7 +104,7 @@ async def _written(source: Source, chunk: Sequence[WriteBack]) -> Sequence[Conne
 def _settle(session: Session, system: str, rows: Iterable[WriteBack], answers: Sequence[ConnectorError | None]) -> Counter[str]:
     counts: Counter[str] = Counter()
     now = session.runtime.clock()
-    with session.store.transaction():
+    with session.reader.transaction():
         for row, error in zip(rows, answers, strict=True):
             why = "" if error is None else str(error) or type(error).__name__  # an error without words is an error still
             session.store.settle_back(system, row, why, park=isinstance(error, Rejected | Gone), now=now)

@@ -9,7 +9,8 @@ whoever is not its holder counts the `revision` up (`touch`), so that the holder
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +18,7 @@ from state.codec import moment, stamp
 from state.store import Store
 
 READER = "reader"  # who pulls, plans and decides; every other name is the key of a project
-TERM = timedelta(seconds=60)
+TERM = timedelta(seconds=60)  # the longest there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Leases:
                 "SELECT name, fence, revision FROM lease WHERE (expires_at <= ? OR expires_at > ?)"  # noqa: S608 - words from above
                 f" AND name IN ({{marks}}) ORDER BY name{skip}"
             )
-            free = [*self._store.look_up(statement, (stamp(now), stamp(now + 2 * self.term)), wanted)]
+            free = [*self._store.look_up(statement, (stamp(now), stamp(now + 2 * TERM)), wanted)]
             won = [Lease(name, fence + 1, revision, now + self.term) for name, fence, revision in free]
             rows = [(self._holder, lease.fence, stamp(lease.expires_at), lease.name) for lease in won]
             self._db.executemany("UPDATE lease SET holder = ?, fence = ?, expires_at = ? WHERE name = ?", rows)
@@ -79,6 +80,13 @@ class Leases:
         if rows:
             self._db.executemany("UPDATE lease SET expires_at = ? WHERE name = ?", rows)
         return fresh
+
+    async def keep(self, held: Callable[[], Collection[Lease]], clock: Callable[[], datetime]) -> None:
+        """Renew what is held, for ever: by the time that passes for this process, whatever the clock says, a lease lasts as long as its holder."""
+        while True:
+            await asyncio.sleep(self.term.total_seconds() / 4)
+            with self._store.transaction():
+                self.confirm(held(), clock())
 
     def release(self, leases: Iterable[Lease]) -> None:
         """Give up those that are still ours, for anybody to claim at once."""

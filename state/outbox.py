@@ -157,6 +157,8 @@ class Outbox:
             "UPDATE link SET published_at = ?, base = ?, url = coalesce(nullif(?, ''), url) WHERE key = ?",
             [(at, dump(outcome.base), outcome.url, outcome.intent.key) for outcome in by_op["publish"]],
         )
+        news = [(outcome.intent.key,) for outcome in by_op["publish"]]
+        self._db.executemany("INSERT INTO news (key) VALUES (?) ON CONFLICT (key) DO NOTHING", news)
 
     def _updated(self, outcomes: Sequence[Outcome]) -> None:
         if not outcomes:
@@ -290,6 +292,22 @@ class Outbox:
             (run,),
         )
         return [link_of(row) for row in rows]
+
+    def news(self, target: str) -> list[Link]:
+        """Projects that became visible, whoever did it, and of which the CRM has not been told."""
+        rows = self._db.execute("SELECT news.key FROM news JOIN link ON link.key = news.key WHERE target = ?", (target,))
+        return list(self.links([row[0] for row in rows]).values())
+
+    def told(self, news: Iterable[Link]) -> None:
+        self._db.executemany("DELETE FROM news WHERE key = ?", [(link.item.key,) for link in news])
+
+    def unattended(self, now: datetime) -> int:
+        """Open intents of projects that nobody is working on."""
+        row = self._db.execute(
+            "SELECT count(*) FROM intent WHERE state = 'open' AND project NOT IN (SELECT name FROM lease WHERE expires_at > ?)",
+            (stamp(now),),
+        ).fetchone()
+        return int(row[0])
 
     def count_tasks(self, project: str) -> int:
         """How many top-level tasks a project was made with."""

@@ -77,6 +77,9 @@ _LEASES = (
        expires_at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
 )
 
+# Projects that were published and of which the CRM has not been told yet.
+_NEWS = ("CREATE TABLE news (key TEXT PRIMARY KEY) WITHOUT ROWID",)
+
 # Every table and its key.
 KEYS = {
     "meta": "key",
@@ -90,5 +93,6 @@ KEYS = {
     "recheck": "system, kind, id",
     "write_back": "system, kind, id",
     "lease": "name",
+    "news": "key",
 }
-MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES))
+MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES), Migration("m003_news", _NEWS))

@@ -115,7 +115,10 @@ async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summ
     configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
         async with session(configured, store=store, bars=bars) as ready:
-            pulled, planned = await gather(ready, _named(options, ready.sources))
+            try:
+                pulled, planned = await gather(ready, _named(options, ready.sources))
+            finally:
+                ready.reader.end()
             reasons = excess(ready, planned)
             summary = Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts)
             _tell_missing(options, summary)

@@ -50,6 +50,7 @@ def fill(store: Store) -> None:
     outbox.sent([first, second], {}, NOW)
     outbox.settle([Outcome(first, "done", "1", "https://tool/1"), Outcome(second, "doubt", due_at=NOW)], NOW)
     store.db.execute("INSERT INTO orphan (nonce, target, key, at) VALUES ('n', 'asana', 'k', '')")
+    store.db.execute("INSERT INTO news (key) VALUES ('k')")
 
 
 def birth(item: Item) -> Action:
