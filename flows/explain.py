@@ -15,7 +15,7 @@ from engine.model import CrmKind, Record
 from engine.rules import CompiledRule, Rulebook, context
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Snapshot, Store
+from state import Link, Outbox, Run, Snapshot, Store
 from state.codec import moment
 
 
@@ -53,13 +53,14 @@ class Standing:
     known: Mapping[str, int]
     counts: Mapping[str, int]
     last_run: str
+    last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
-        facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run}
+        facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
         return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
 
 
@@ -71,9 +72,16 @@ def standing(store: Store) -> Standing:
         known={f"{system} {kind}": count for (system, kind), count in known.items()},
         counts=outbox.counts(),
         last_run=f"{last.id}, {last.outcome or 'interrupted'}, {ended}" if last else "",
+        last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
     )
+
+
+def _error(run: Run) -> str:
+    """Why a run ended as it did, and for a refused one what to do."""
+    ways = f"; `handoff plan` shows what, `handoff sync --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
+    return f"{run.error}{ways}" if run.error else ""
 
 
 def explain_record(store: Store, configuration: Configuration, what: str) -> Explanation | None:

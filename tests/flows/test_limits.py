@@ -191,5 +191,9 @@ def test_a_refusal_without_an_action_can_be_approved_as_well(desk: Desk) -> None
     done = desk.do("sync")
     assert done.exit_code == 3
     assert "12 of 15 salesforce deals would be taken for deleted" in done.stdout
+    told = desk.told("status")["last_error"]
+    assert told.startswith("12 of 15 salesforce deals would be taken for deleted")
+    assert told.endswith(f"`handoff sync --approve {desk.told('plan')['digest']}` does exactly that")
+    assert "--approve" in desk.do("status").stdout
     assert desk.do("sync", "--approve", desk.told("plan")["digest"]).exit_code == 0
     assert desk.do("sync").exit_code == 0
