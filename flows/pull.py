@@ -137,7 +137,7 @@ class _Puller:
             known = store.snapshots(*self._place, [record.id for record in page.records])
             pairs = [(known[record.id], record) for record in page.records if record.id in known and not record.deleted]
             fresh = [snapshot for before, record in pairs if (snapshot := self._anew(before, record)) is not None]
-            with store.transaction():
+            with self._session.reader.transaction():
                 store.save_snapshots(*self._place, fresh, now)
             self._session.progress(f"mapping {self._kind}s anew", len(page.records), page.total)
         self._note_mapping(anew=True)
@@ -160,7 +160,7 @@ class _Puller:
         store, mark = self._session.store, f"mapping:{self._source.system}:{self._kind}"
         noted = store.meta(mark)
         if noted is None or anew:
-            with store.transaction():
+            with self._session.reader.transaction():
                 store.save_meta(mark, noted := self._mapping())
         return noted
 
