@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,11 @@ from tests.processes.watch import How, Moment, Watch
 
 REQUESTS_A_PROJECT = 14
 CREATION = ("creating projects", "making sections", "making tasks", "linking tasks", "publishing")
+
+
+Command = tuple[str, ...]
+ALONE: Sequence[Command] = (("sync",),)
+CREW: Sequence[Command] = (("sync",), *(("work", "--lease", str(seconds), "--every", "1") for seconds in (5, 6, 7)))
 
 
 @dataclass(slots=True)
@@ -44,16 +50,17 @@ class Figures:
 
 
 class Play:
-    """`workers` processes at a time work on one backfill; each kill takes one of them, and another takes its place."""
+    """A crew of processes, one a command, works on one backfill; each kill takes one of them, and another takes its place."""
 
-    def __init__(self, at: Desk, *, projects: int, kills: int, seed: int, workers: int = 1) -> None:
+    def __init__(self, at: Desk, *, projects: int, kills: int, seed: int, crew: Sequence[Command] = ALONE) -> None:
         self._desk = at
         self._kills = kills
-        self._workers = workers
+        self._crew = crew
         self._random = random.Random(seed)
         self._watch = Watch([at.world.crm, at.world.tool])
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: dict[Command, subprocess.Popen[str]] = {}
         self._rested = False
+        self._first = 0.1 * kills if crew == ALONE else 2  # who is killed reading holds up the others for a minute
         self.figures = Figures(projects)
 
     def run(self) -> Figures:
@@ -66,17 +73,15 @@ class Play:
                 self._turn()
         finally:
             self._watch.disarm()
-            for process in self._running:
-                process.kill()
-                process.communicate()
+            self._desk.end()
         self.figures.seconds = time.monotonic() - began
         return self.figures
 
     def _turn(self) -> None:
-        while len(self._running) < self._workers:
-            self._running.append(self._desk.start("sync"))
+        for command in set(self._crew) - self._running.keys():
+            self._running[command] = self._desk.start(*command)
             self.figures.processes += 1
-        victim, moment = self._random.choice(self._running), self._moment()
+        victim, moment = self._running[self._random.choice(self._crew)], self._moment()
         struck: list[str] = []
 
         def strike() -> None:
@@ -84,10 +89,10 @@ class Play:
             victim.kill()
 
         self._watch.arm(moment, strike)
-        ended = self._first_to_end()
+        command = self._first_to_end()
+        ended = self._running.pop(command)
         self._watch.disarm()
         out, err = ended.communicate()
-        self._running.remove(ended)
         if ended.returncode == -9 and struck:
             self.figures.killed[struck[0]] += 1
             self.figures.hows[moment.how] += 1
@@ -95,12 +100,12 @@ class Play:
         if ended.returncode not in {0, 1, -9}:
             raise AssertionError(f"a process ended by itself with exit code {ended.returncode}: {out}{err}")
 
-    def _first_to_end(self) -> subprocess.Popen[str]:
+    def _first_to_end(self) -> Command:
         end = time.monotonic() + 200
         while time.monotonic() < end:
-            for process in self._running:
+            for command, process in self._running.items():
                 if process.poll() is not None:
-                    return process
+                    return command
             time.sleep(0.005)
         raise AssertionError("a process neither ended nor came to the request it was to die at")
 
@@ -110,7 +115,7 @@ class Play:
         at, most, pause = "", 6, 0.1
         if made >= self.figures.projects:
             at, most = ("", 5) if self._rested else ("writing back", 9)
-        elif self.figures.kills >= 0.1 * self._kills:
+        elif self.figures.kills >= self._first:
             left = max(0.85 * self._kills - self.figures.kills, 1)
             at, pause = choose.choice(("", "", *CREATION)), 0.03
             most = 4 + round(2 * REQUESTS_A_PROJECT * (self.figures.projects - made) / left)
@@ -118,11 +123,11 @@ class Play:
         return Moment(choose.randint(1, most), at, how, choose.uniform(0, pause))
 
 
-def play(path: Path, *, projects: int, kills: int, seed: int, workers: int = 1, state: str = "") -> Figures:
+def play(path: Path, *, projects: int, kills: int, seed: int, state: str = "", crew: Sequence[Command] = ALONE) -> Figures:
     """One backfill under fire. Raises AssertionError when a process ends by itself and badly."""
     wanted = undisturbed(path / "undisturbed", projects)
     with won_deals(path / "killed", projects, state) as at:
-        figures = Play(at, projects=projects, kills=kills, seed=seed, workers=workers).run()
+        figures = Play(at, projects=projects, kills=kills, seed=seed, crew=crew).run()
         figures.wrong = [*rest(at), *differences(picture(at.world), wanted)]
     return figures
 
@@ -148,15 +153,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--projects", type=int, default=300)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--state", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--workers", type=int, help="processes at a time: 1, on PostgreSQL 4")
+    parser.add_argument("--state", choices=("sqlite", "postgresql"), default="sqlite", help="on PostgreSQL four processes at a time")
     asked = parser.parse_args()
     on_server = asked.state == "postgresql"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         state = stack.enter_context(postgres.server(postgres.programs())).fresh_state() if on_server else ""
-        workers = asked.workers or (4 if on_server else 1)
-        figures = play(folder, projects=asked.projects, kills=asked.kills, seed=asked.seed, workers=workers, state=state)
+        figures = play(folder, projects=asked.projects, kills=asked.kills, seed=asked.seed, state=state, crew=CREW if on_server else ALONE)
     print(told(figures, asked.seed))  # noqa: T201 - its answer
     sys.exit(1 if figures.wrong or figures.kills < asked.kills else 0)
 
