@@ -199,11 +199,21 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
         pulled, summary.plan = await gather(session, options)
         summary.baselined = pulled.baselined
         summary.counts.update(pulled.counts)
-        await accept(session, pulled, summary.plan, options)
+        try:
+            await accept(session, pulled, summary.plan, options)
+        except UnsafePlan:
+            if may_report(summary.plan):
+                summary.counts.update(await report_back(session))
+            raise
         absorb(summary, await apply(session, options))
     if not session.stop.asked:
         summary.counts.update(await report_back(session))
     settle(session, summary)
+
+
+def may_report(refused: Plan) -> bool:
+    """Whether the CRM hears of progress although its plan was refused: people may take days to approve. Not when the CRM itself seems at fault."""
+    return not refused.alarms
 
 
 def absorb(summary: Summary, applied: Applied) -> None:

@@ -27,7 +27,21 @@ from engine.limits import by_rule
 from engine.plan import Plan
 from flows.apply import Stop
 from flows.configuration import load
-from flows.pipeline import Options, Summary, absorb, accept, apply, begin, catch_up, finish, gather, new_run_id, report_back, settle
+from flows.pipeline import (
+    Options,
+    Summary,
+    absorb,
+    accept,
+    apply,
+    begin,
+    catch_up,
+    finish,
+    gather,
+    may_report,
+    new_run_id,
+    report_back,
+    settle,
+)
 from flows.planning import excess
 from flows.pull import Pulled
 from flows.session import Progress, Session, connect, silent
@@ -187,7 +201,12 @@ async def _stages(work: Work) -> None:
     if not work.session.stop.asked:
         await pull_and_plan(work)
         await _show_plan(work.summary.plan)
-        await accept_plan(work)
+        try:
+            await accept_plan(work)
+        except UnsafePlan:
+            if may_report(work.summary.plan):
+                await write_progress(work)
+            raise
         await _with_progress(work)
     if not work.session.stop.asked:
         await write_progress(work)

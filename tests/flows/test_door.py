@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,16 @@ def at_terminal(desk: Desk, *verb: str, answer: str) -> str:
     told = os.read(master, 65536).decode()
     os.close(master)
     return told
+
+
+def test_the_door_is_the_same_with_the_state_on_postgresql(desk: Desk, fresh_state: Callable[[], str]) -> None:
+    desk.env["HANDOFF_STATE"] = fresh_state()
+    numbers = parked(desk)
+    for slot, way in (("kickoff", "retry"), ("scope", "retry"), ("done", "dismiss")):
+        assert desk.do("resolve", numbers[slot], way).exit_code == 0
+    assert "was decided already" in desk.do("resolve", numbers["done"], "dismiss").stdout
+    assert desk.do("sync").exit_code == 0
+    assert desk.world.tasks() == {"Kick off Big deal": 1, "Agenda": 1, "Scope": 1}
 
 
 # adopting

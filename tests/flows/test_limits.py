@@ -163,6 +163,20 @@ async def test_a_rule_has_limits_of_its_own_for_updates_too(tmp_path: Path) -> N
     assert "updates by rule onboard, its limits.updates_per_run allows 1" in str((await world.sync()).error)
 
 
+async def test_the_crm_hears_of_progress_while_a_plan_waits_for_approval_unless_it_seems_at_fault(tmp_path: Path) -> None:
+    world, deals = await many(tmp_path, text="comments_per_run: 0")
+    world.win(deals[0])
+    await world.quiet()
+    world.change(deals[0], Amount=7000)
+    world.board.complete_task(world.task("Scope")["gid"], world.person)
+    assert (await world.sync()).result == "refused"
+    assert world.org.get("Opportunity", deals[0])["Handoff_Progress__c"] == 33
+    delete(world, deals[1:14])
+    world.board.complete_task(world.task("Done")["gid"], world.person)
+    assert (await world.sync()).result == "refused"
+    assert world.org.get("Opportunity", deals[0])["Handoff_Progress__c"] == 33
+
+
 # as people meet it
 
 
