@@ -19,9 +19,10 @@ from flows.command.common import run
 from flows.configuration import load
 from flows.session import Session, connect
 from state import Store
+from state.engines import place
 
 
-async def apply(projects: int, state: Path) -> dict[str, Any]:
+async def apply(projects: int, state: Path | str) -> dict[str, Any]:
     """Decide on so many projects and work them off; seconds and objects count from the first commit to the last."""
     loaded, runtime, plan = load(FOLDER, {**NOWHERE, **os.environ}), Runtime(), Plan()
     async with connect(loaded, runtime) as (sources, targets):
@@ -50,4 +51,4 @@ async def apply(projects: int, state: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(run(apply(int(sys.argv[1]), Path(sys.argv[2])))))
+    sys.stdout.write(json.dumps(run(apply(int(sys.argv[1]), place(sys.argv[2])))))
