@@ -209,7 +209,7 @@ class Outbox:
         return [intent_of(row) for row in rows]
 
     def parked_of(self, project: str) -> list[Intent]:
-        rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE state = 'parked' AND project = ?", (project,))  # noqa: S608
+        rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE state = 'parked' AND project = ? ORDER BY seq", (project,))  # noqa: S608
         return [intent_of(row) for row in rows]
 
     def intent(self, seq: int) -> Intent:
@@ -266,16 +266,21 @@ class Outbox:
 
     def matching(self, what: str) -> list[Link]:
         """Links whose URL or remote id is `what`."""
-        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE remote_id <> '' AND (url = ? OR remote_id = ?)", (what, what))  # noqa: S608
+        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE remote_id <> '' AND (url = ? OR remote_id = ?) ORDER BY key", (what, what))  # noqa: S608
         return [link_of(row) for row in rows]
 
     def project_links(self, project: str) -> dict[str, Link]:
-        rows = self._db.execute(f"SELECT {LINK} FROM link WHERE project = ?", (project,))  # noqa: S608
+        """What a project consists of, in the order of birth."""
+        rows = self._db.execute(
+            f"SELECT {_OF_LINK} FROM link LEFT JOIN intent AS birth ON birth.key = link.key AND birth.op = 'create'"  # noqa: S608
+            " WHERE link.project = ? ORDER BY birth.seq, link.key",
+            (project,),
+        )
         return {row[0]: link_of(row) for row in rows}
 
     def projects_of(self, sources: Sequence[str]) -> list[Link]:
         """The project links made from any of these CRM objects."""
-        statement = f"SELECT {LINK} FROM link WHERE kind = 'project' AND source IN ({{marks}})"  # noqa: S608
+        statement = f"SELECT {LINK} FROM link WHERE kind = 'project' AND source IN ({{marks}}) ORDER BY decided_at, key"  # noqa: S608
         return [link_of(row) for row in self._store.look_up(statement, (), sources)]
 
     def published(self, target: str = "") -> list[Link]:
@@ -286,9 +291,9 @@ class Outbox:
 
     def published_by(self, run: str) -> list[Link]:
         """Projects that one run made visible."""
-        columns = ", ".join(f"link.{name.strip()}" for name in LINK.split(","))
         rows = self._db.execute(
-            f"SELECT {columns} FROM audit JOIN link ON link.key = audit.key WHERE audit.run = ? AND verdict = 'published'",  # noqa: S608
+            f"SELECT {_OF_LINK} FROM audit JOIN link ON link.key = audit.key"  # noqa: S608
+            " WHERE audit.run = ? AND verdict = 'published' ORDER BY audit.id",
             (run,),
         )
         return [link_of(row) for row in rows]
@@ -329,7 +334,10 @@ class Outbox:
 
     def orphans(self, target: str, since: datetime) -> list[str]:
         """Nonces of creates given up since then; what turns up under them is nobody's."""
-        return [row[0] for row in self._db.execute("SELECT nonce FROM orphan WHERE target = ? AND at >= ?", (target, stamp(since)))]
+        return [
+            row[0]
+            for row in self._db.execute("SELECT nonce FROM orphan WHERE target = ? AND at >= ? ORDER BY nonce", (target, stamp(since)))
+        ]
 
     def counts(self) -> dict[str, int]:
         """Open intents, those in doubt, parked ones, projects made and published."""
@@ -345,6 +353,7 @@ class Outbox:
 
 
 _SETTLE = {"done": Outbox._done, "doubt": Outbox._doubt, "again": Outbox._again, "parked": Outbox._parked}
+_OF_LINK = ", ".join(f"link.{name.strip()}" for name in LINK.split(","))
 _NEW_INTENT = (
     "INSERT INTO intent (key, op, target, project, stage, changed, keep, why, run, due_at, created_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -122,27 +122,32 @@ class Store:
         return {row[0]: _snapshot(row) for row in found}
 
     def all_snapshots(self, system: str, kind: CrmKind) -> Iterator[Snapshot]:
-        rows = self.db.execute(f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0", (system, kind))  # noqa: S608
+        rows = self.db.execute(f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0 ORDER BY id", (system, kind))  # noqa: S608
         return (_snapshot(row) for row in rows)
 
     def of_customer(self, system: str, customer: str) -> list[str]:
         """Ids of the deals that belong to a customer."""
-        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND customer = ? AND kind = 'deal'", (system, customer))
+        rows = self.db.execute(
+            "SELECT id FROM snapshot WHERE system = ? AND customer = ? AND kind = 'deal' ORDER BY id", (system, customer)
+        )
         return [row[0] for row in rows]
 
     def merged_into(self, system: str, kind: CrmKind, winner: str) -> list[str]:
-        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND kind = ? AND merged_into = ?", (system, kind, winner))
+        rows = self.db.execute(
+            "SELECT id FROM snapshot WHERE system = ? AND kind = ? AND merged_into = ? ORDER BY id", (system, kind, winner)
+        )
         return [row[0] for row in rows]
 
     def find_record(self, id_: str) -> list[tuple[str, CrmKind, str]]:
         """Where a bare record id was seen: (system, kind, id). A 15-character Salesforce id finds its 18-character form."""
         rows = self.db.execute(
-            "SELECT system, kind, id FROM snapshot WHERE id = ? OR (length(?) = 15 AND substr(id, 1, 15) = ?)", (id_, id_, id_)
+            "SELECT system, kind, id FROM snapshot WHERE id = ? OR (length(?) = 15 AND substr(id, 1, 15) = ?) ORDER BY system, kind, id",
+            (id_, id_, id_),
         )
         return [(system, kind, found) for system, kind, found in rows]
 
     def count_snapshots(self) -> dict[tuple[str, CrmKind], int]:
-        rows = self.db.execute("SELECT system, kind, count(*) FROM snapshot WHERE deleted = 0 GROUP BY system, kind")
+        rows = self.db.execute("SELECT system, kind, count(*) FROM snapshot WHERE deleted = 0 GROUP BY system, kind ORDER BY system, kind")
         return {(system, kind): count for system, kind, count in rows}
 
     def save_snapshots(self, system: str, kind: CrmKind, snapshots: Sequence[Snapshot], now: datetime) -> None:
@@ -154,7 +159,7 @@ class Store:
     # records to look at again
 
     def recheck(self, system: str, kind: CrmKind) -> dict[str, str]:
-        rows = self.db.execute("SELECT id, why FROM recheck WHERE system = ? AND kind = ?", (system, kind))
+        rows = self.db.execute("SELECT id, why FROM recheck WHERE system = ? AND kind = ? ORDER BY id", (system, kind))
         return dict(rows.fetchall())
 
     def save_recheck(self, system: str, kind: CrmKind, whys: Mapping[str, str], now: datetime) -> None:
@@ -175,7 +180,9 @@ class Store:
         )
 
     def due_back(self, system: str) -> list[WriteBack]:
-        rows = self.db.execute("SELECT kind, id, want FROM write_back WHERE system = ? AND want <> done AND parked = 0", (system,))
+        rows = self.db.execute(
+            "SELECT kind, id, want FROM write_back WHERE system = ? AND want <> done AND parked = 0 ORDER BY kind, id", (system,)
+        )
         return [WriteBack(kind, id_, load(want)) for kind, id_, want in rows]
 
     def settle_back(self, system: str, row: WriteBack, error: str, *, park: bool, now: datetime) -> None:

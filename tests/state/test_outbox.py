@@ -208,3 +208,11 @@ def test_giving_up_a_project_gives_up_what_was_to_live_in_it(outbox: Outbox) -> 
     outbox.dismiss(project.seq, NOW)
     assert outbox.of_project(PROJECT) == []
     assert len(outbox.dismissed(PROJECT)) == 3
+
+
+def test_what_a_project_consists_of_comes_in_the_order_of_birth_whatever_was_done_since(outbox: Outbox) -> None:
+    keys = [f"{PROJECT}/{name}" for name in "cabfed"]
+    outbox.decide([action("create", key) for key in keys], "run", NOW)
+    for intent in reversed(outbox.of_project(PROJECT)):
+        outbox.settle([Outcome(intent, "done", intent.key[-1], "", base={"name": "One"})], NOW)
+    assert list(outbox.project_links(PROJECT)) == keys
