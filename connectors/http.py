@@ -28,10 +28,12 @@ _log = logging.getLogger("handoff.http")
 
 
 class Effect(Enum):
-    """What repeating a request would do: nothing (READ), nothing more (REPEATABLE), or possibly a second object (CREATE)."""
+    """What repeating a request would do: nothing (READ), nothing more (REPEATABLE), possibly a second object (CREATE), or nothing more unless
+    it takes effect late, and undoes what was written since (UPDATE)."""
 
     READ = "read"
     REPEATABLE = "repeatable"
+    UPDATE = "update"
     CREATE = "create"
 
 
@@ -153,7 +155,7 @@ class _WaitAsTold(wait_base):
 class Http:
     """A pooled client for one system.
 
-    `send` promises: a CREATE leaves at most once per call unless it was certainly not executed; a READ or REPEATABLE is tried up to `tries`
+    `send` promises: a CREATE or UPDATE leaves at most once per call unless it was certainly not executed; a READ or REPEATABLE is tried up to `tries`
     times; what writes leaves only after `connectors.base.leaving` let it. A 401 renews the token once (single flight) and repeats the request.
     Raises the judge's error, or what the transport's failure means.
     """
@@ -233,7 +235,7 @@ class Http:
     def _may_repeat(self, error: BaseException, effect: Effect) -> bool:
         if isinstance(error, RateLimited):
             return error.retry_after <= self._longest_wait
-        return isinstance(error, Transient) and (effect is not Effect.CREATE or isinstance(error, _NeverLeft))
+        return isinstance(error, Transient) and (effect in (Effect.READ, Effect.REPEATABLE) or isinstance(error, _NeverLeft))
 
     async def _once(self, call: _Call) -> Answer:
         answer, credentials = await self._authorized(call)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -252,7 +252,7 @@ class _Project:
         """
         now = self._d._now()
         if not timedelta() <= now - self._said < LEAVES_WITHIN:
-            await self._d._commit(self._lease, lambda _: self._outbox.leaving(sending, now))
+            await self._d._commit(self._lease, lambda _: self._outbox.leaving(sending, now, until=self._settled_by(now)))
             self._said = now
 
     async def _mark(self, sending: Sequence[Intent], nonces: Mapping[int, str]) -> bool:
@@ -261,7 +261,7 @@ class _Project:
 
         def work(lease: Lease) -> None:
             if lease.revision == self._lease.revision:
-                self._outbox.sent(sending, nonces, now)
+                self._outbox.sent(sending, nonces, now, until=self._settled_by(now))
 
         lease = await self._d._commit(self._lease, work)
         if lease.revision != self._lease.revision:
@@ -269,6 +269,10 @@ class _Project:
             return False
         self._lease, self._said = lease, now
         return True
+
+    def _settled_by(self, sent: datetime) -> datetime:
+        """When what was marked as sent can no longer take effect."""
+        return sent + LEAVES_WITHIN + self._target.traits.late_commit
 
     async def _merges(self, updates: Sequence[Intent]) -> dict[int, Merged | ConnectorError]:
         found: dict[int, Merged | ConnectorError] = {}
@@ -348,8 +352,8 @@ class _Project:
             return Outcome(intent, "parked", error=f"{answer} ({', '.join(answer.theirs)})")
         if isinstance(answer, Gone):
             return Outcome(intent, "parked", error=f"what it belongs to is gone; somebody deleted it in {self._target.system}")
-        now, traits = self._d._now(), self._target.traits
-        conclusive = (intent.sent_at or now) + LEAVES_WITHIN + traits.late_commit + traits.find_lag
+        now = self._d._now()
+        conclusive = self._settled_by(intent.sent_at or now) + self._target.traits.find_lag
         if now < conclusive:
             return Outcome(intent, "doubt", due_at=conclusive, error="the answer was lost; waiting until a look-up is conclusive")
         return Outcome(intent, "again", due_at=now, error="the answer was lost and nothing was made; sending again")
@@ -362,14 +366,14 @@ class _Project:
         if isinstance(merged, ConnectorError):
             answer = merged
         if isinstance(answer, ConnectorError):
-            return self._failed(intent, answer)
+            return self._failed(intent, answer, write)
         if answer is None:
             wanted = intent.changed if isinstance(merged, Merged) else {}
             return Outcome(intent, "done", base=_without(wanted, merged))
         written = write.item.fields if isinstance(write, Create | Publish) else _without(intent.changed, merged)
         return Outcome(intent, "done", answer.id, answer.url, base=written)
 
-    def _failed(self, intent: Intent, error: ConnectorError) -> Outcome:
+    def _failed(self, intent: Intent, error: ConnectorError, write: Write | None) -> Outcome:
         now, text = self._d._now(), str(error)
         repeatable = self._links[intent.key].item.kind in self._target.traits.repeatable
         match error:
@@ -379,6 +383,9 @@ class _Project:
                 return Outcome(intent, "again", due_at=now, error=text, counts=False)
             case Ambiguous() if intent.op == "create" and not repeatable:
                 return Outcome(intent, "doubt", due_at=now + self._target.traits.find_lag, error=text)
+            case Transient() | Ambiguous() if isinstance(write, Update | Publish):
+                # one that takes effect late must not undo a newer one
+                return Outcome(intent, "again", due_at=max(self._later(intent), self._settled_by(now)), error=text)
             case Transient() | Ambiguous():
                 return Outcome(intent, "again", due_at=self._later(intent), error=text)
             case Conflict():

@@ -107,21 +107,28 @@ class Outbox:
         rows = self._db.execute(f"SELECT {INTENT} FROM intent WHERE project = ? AND state = 'open' ORDER BY stage, seq", (project,))  # noqa: S608
         return [intent_of(row) for row in rows]
 
-    def sent(self, intents: Sequence[Intent], nonces: Mapping[int, str], now: datetime) -> None:
+    def sent(self, intents: Sequence[Intent], nonces: Mapping[int, str], now: datetime, *, until: datetime | None = None) -> None:
         """T2: commit this before the requests leave.
 
+        What no answer comes to may take effect until `until`; an update or a publishing is due again only then, and what is newer waits for it.
         A create or a first publish may turn out to have been carried out: with what is wanted now, whatever is wanted by then.
         """
         rows = [(stamp(now), nonces.get(intent.seq, intent.nonce), intent.seq) for intent in intents]
         self._db.executemany("UPDATE intent SET sent_at = ?, nonce = ? WHERE seq = ?", rows)
+        self._hold_back(intents, until)
         first = [(intent.key,) for intent in intents if intent.op != "update" and intent.sent_at is None]
         self._db.executemany("UPDATE link SET base = want WHERE key = ?", first)
         self._continuity.sent(now)
 
-    def leaving(self, intents: Sequence[Intent], now: datetime) -> None:
+    def leaving(self, intents: Sequence[Intent], now: datetime, *, until: datetime | None = None) -> None:
         """T2 once more, for requests that had to wait: nothing but the moment is another."""
         self._db.executemany("UPDATE intent SET sent_at = ? WHERE seq = ?", [(stamp(now), intent.seq) for intent in intents])
+        self._hold_back(intents, until)
         self._continuity.sent(now)
+
+    def _hold_back(self, intents: Sequence[Intent], until: datetime | None) -> None:
+        rows = [(stamp(until), intent.seq) for intent in intents if intent.op != "create"] if until else []
+        self._db.executemany("UPDATE intent SET due_at = ? WHERE seq = ?", rows)
 
     def doubt(self, since: datetime, *, projects: Collection[str] | None = None) -> int:
         """Take everything open or parked, or that of some projects, for sent at `since` by somebody who lost the record. Gives how many."""

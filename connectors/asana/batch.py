@@ -32,7 +32,7 @@ def get(path: str, ask: Sequence[str] = (), *, limit: int | None = None, **query
 
 
 def put(path: str, data: Mapping[str, Any], ask: Sequence[str] = ()) -> Action:
-    return Action("PUT", path, Effect.REPEATABLE, data, tuple(ask))
+    return Action("PUT", path, Effect.UPDATE, data, tuple(ask))
 
 
 def post(path: str, data: Mapping[str, Any], ask: Sequence[str] = (), *, effect: Effect = Effect.CREATE) -> Action:
@@ -103,7 +103,7 @@ class Api:
 
     async def _batch(self, actions: Sequence[Action]) -> Answer:
         effects = {action.effect for action in actions}
-        effect = next(effect for effect in (Effect.CREATE, Effect.REPEATABLE, Effect.READ) if effect in effects)
+        effect = next(effect for effect in (Effect.CREATE, Effect.UPDATE, Effect.REPEATABLE, Effect.READ) if effect in effects)
         body = {"data": {"actions": [_spelled(action) for action in actions]}}
         return await self.http.send("POST", "/batch", effect=effect, weight=len(actions), body=body)
 

@@ -239,7 +239,7 @@ class _Author:
             case "loss":
                 return Fault(route, nth, chance.choice(_LOSSES), 5.0)
             case "late":
-                route = chance.choice(_CREATES)
+                route = chance.choice([*_CREATES, "publish", "update"])
                 return Fault(route, chance.randint(1, _ROUTES[route]), chance.choice(_LATE), chance.choice([1.0, 20.0, 50.0]))
             case "crash":
                 kind = chance.choice(["crash before", "crash after"])

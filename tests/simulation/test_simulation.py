@@ -81,6 +81,28 @@ def test_a_fault_is_met_where_it_is_addressed_and_told() -> None:
     assert "the process dies after project 1" in told
 
 
+def test_an_update_that_takes_effect_late_does_not_undo_a_newer_one() -> None:
+    deal = Step("deal", 1, {"name": "Big deal", "amount": 5000, "stage": "open", "account": 0})
+    entries = (
+        deal,
+        Sync(0),
+        Step("win", 1),
+        Sync(1),
+        Step("name", 1, "Second"),
+        Sync(2, patience=0),
+        Step("name", 1, "Third"),
+        Sync(3, 0.05),
+    )
+    before = simulate(Scenario(0, entries[:4], ()))
+    first = (
+        sum(" batch " in line for line in before.trace[: before.trace.index(next(line for line in before.trace if "sync 1001" in line))])
+        + 1
+    )
+    outcome = simulate(Scenario(0, entries, (Fault("batch", first, "late", 50),)))
+    assert outcome.faults["late"] == 1
+    assert not outcome.violations
+
+
 def test_the_command_says_how_much_it_did_and_how_to_see_a_failure_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
