@@ -317,3 +317,20 @@ def test_every_field_is_named(kind: str, configuration: Configuration) -> None:
 )
 def test_a_limit_is_what_the_page_says(what: str, most: int) -> None:
     assert re.search(rf"^\| {what} \| {most:,}( characters)? \|$", PAGE, re.MULTILINE)
+
+
+# guarantees
+
+CLAIM = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
+PROMISES = ("Once", "Nothing lost", "Nothing of a person's")
+
+
+def test_each_guarantee_names_a_test_that_exists() -> None:
+    page = text(ROOT / "docs" / "guarantees.md")
+    for name, file in CLAIM.findall(page):
+        assert re.search(rf"def {name}\b", text(ROOT / file)), f"{file} has no {name}"
+    for promise in PROMISES:
+        chapter = page.split(f"## {promise}\n")[1].split("\n## ")[0]
+        claims = [line for line in chapter.splitlines() if line.startswith("| ") and not line.startswith("| Claim")]
+        assert claims
+        assert all(CLAIM.search(line) for line in claims), f"a claim under {promise} has no test"
