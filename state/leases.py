@@ -47,7 +47,7 @@ class Leases:
         wanted = sorted(names)
         skip = f"{self._lock} SKIP LOCKED" if self._lock else ""
         with self._store.transaction():
-            self._db.executemany("INSERT INTO lease (name) VALUES (?) ON CONFLICT (name) DO NOTHING", [(name,) for name in wanted])
+            self._prepare(wanted)
             statement = (
                 "SELECT name, fence, revision FROM lease WHERE (expires_at <= ? OR expires_at > ?)"  # noqa: S608 - words from above
                 f" AND name IN ({{marks}}) ORDER BY name{skip}"
@@ -58,6 +58,12 @@ class Leases:
             self._db.executemany("UPDATE lease SET holder = ?, fence = ?, expires_at = ? WHERE name = ?", rows)
         order = {name: place for place, name in enumerate(names)}
         return sorted(won, key=lambda lease: order[lease.name])
+
+    def _prepare(self, names: Sequence[str]) -> None:
+        """A row for each. Only for those that have none: an insert that meets a row waits for whoever is changing it."""
+        known = {row[0] for row in self._store.look_up("SELECT name FROM lease WHERE name IN ({marks})", (), names)}
+        rows = [(name,) for name in names if name not in known]
+        self._db.executemany("INSERT INTO lease (name) VALUES (?) ON CONFLICT (name) DO NOTHING", rows)
 
     def confirm(self, leases: Collection[Lease], now: datetime) -> Mapping[str, Lease]:
         """Those that are still ours, as they stand now, by name. Inside a transaction they stay ours until its end.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
+from threading import Event
 
 import pytest
 
-from state import Lease, Leases, Store
+from engine.model import Action, Item
+from state import Lease, Leases, Outbox, Outcome, Store
 from state.leases import held_elsewhere, touch
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -105,3 +110,48 @@ def test_a_process_that_died_holds_nothing_of_an_embedded_store(tmp_path: Path) 
     with Store(tmp_path / "s.db", now=NOW) as store:
         (lease,) = Leases(store, "next").claim(["a"], NOW)
         assert lease.fence == late.fence + 1
+
+
+def test_nobody_waits_in_a_circle(fresh_state: Callable[[], str]) -> None:
+    """One who decides and three who work, each with a connection of its own, all at the same projects."""
+    url, done = fresh_state(), Event()
+    Store(url, now=NOW).close()
+
+    def decide() -> None:
+        with Store(url, now=NOW) as store:
+            for turn in range(60):
+                projects = Random(turn).sample(range(60), 20)
+                births = [birth(f"p{project}", f"p{project}/{turn}") for project in projects]
+                with store.transaction():
+                    Outbox(store).decide(births, "run", NOW)
+            done.set()
+
+    def work(name: str) -> None:
+        with Store(url, now=NOW) as store:
+            outbox, leases, chance = Outbox(store), Leases(store, name), Random(name)
+            while not done.is_set():
+                due = outbox.due_projects("asana", NOW)
+                chance.shuffle(due)
+                held = leases.claim(due[:6], NOW)
+                with store.transaction():
+                    for lease in leases.confirm(held, NOW + 0.6 * TERM).values():
+                        outcomes = [Outcome(intent, "done", "1", "url") for intent in outbox.of_project(lease.name)]
+                        outbox.settle(outcomes, NOW)
+                with store.transaction():
+                    leases.release(held[:3])
+                    more = leases.claim(due[6:9], NOW)
+                leases.release([*held, *more])
+
+    with ThreadPoolExecutor() as pool:
+        workers = [pool.submit(work, f"worker {number}") for number in range(3)]
+        try:
+            pool.submit(decide).result(timeout=60)
+        finally:
+            done.set()
+    for worker in workers:
+        worker.result()
+
+
+def birth(project: str, key: str) -> Action:
+    item = Item(key, "task", {"name": key}, project, project)
+    return Action("create", item, "asana", "salesforce:deal:1", "onboarding", "deal.won", NOW, "rule", "why")
