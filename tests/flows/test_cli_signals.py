@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -44,21 +45,58 @@ def test_a_signal_in_the_middle_of_a_sync_ends_it_soon_and_the_next_completes_it
         assert sum(desk.world.tasks(project).values()) == 4
 
 
-@pytest.mark.parametrize("where", ["crm", pytest.param("tool", marks=pytest.mark.nightly)])
-def test_a_signal_is_heeded_even_when_a_system_does_not_answer(desk: Desk, where: str) -> None:
+HANGS = {
+    "pulling": ("crm", "GET /services/data/.*/query"),
+    "making": ("tool", "POST /api/1.0/projects$"),
+    "publishing": ("tool", "PUT /api/1.0/projects/"),
+    "writing back": ("crm", "PATCH /services/data/.*/composite"),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("stage", HANGS)
+def test_a_signal_is_heeded_even_when_an_answer_hangs_and_the_next_run_goes_on(desk: Desk, stage: str, number: signal.Signals) -> None:
     eight_won(desk)
-    sandbox = desk.world.crm if where == "crm" else desk.world.tool
-    sandbox.seen.clear()
-    fault = sandbox.fault("GET /services/data/.*/query" if where == "crm" else "POST /api/1.0/projects$", "slow", times=-1, seconds=25)
+    system, route = HANGS[stage]
+    sandbox = desk.world.crm if system == "crm" else desk.world.tool
+    hangs = sandbox.fault(route, "slow", times=-1, seconds=25)
     process = desk.start("sync")
-    wait_for(lambda: fault.struck > 0)
-    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: hangs.struck > 0)
+    assert soon_after(process, number) == 130
+    assert desk.told("history")[0]["result"] == "stopped"
+    sandbox.faults.clear()
+    complete(desk)
+
+
+def test_a_signal_is_heeded_while_it_waits_as_a_rate_limit_asks(desk: Desk) -> None:
+    mapping = local({})["mappings/asana.yaml"].replace("  workspace:", "  late_commit_seconds: 2\n  workspace:")
+    desk.world.configure(local({"mappings/asana.yaml": mapping}))
+    eight_won(desk)
+    limited = desk.world.tool.fault("POST /api/1.0/projects$", "error_before", times=-1, status=429)
+    process = desk.start("sync")
+    wait_for(lambda: limited.struck > 8)
+    assert soon_after(process, signal.SIGTERM) == 130
+    desk.world.tool.faults.clear()
+    complete(desk)
+
+
+def soon_after(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    """How a process ends that got a signal, without a traceback and within ten seconds."""
+    process.send_signal(number)
     sent = time.monotonic()
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130, err
     assert time.monotonic() - sent < 10
     assert "Traceback" not in err
-    assert desk.told("history")[0]["result"] == "stopped"
+    return process.returncode
+
+
+def complete(desk: Desk) -> None:
+    """What was stopped is brought to its end, once."""
+    done = desk.do("sync")
+    assert done.exit_code in {0, 1}, done.output
+    assert desk.do("sync", "--wait", "90").exit_code == 0
+    assert sorted(desk.world.shown()) == [f"Deal {deal} onboarding" for deal in range(8)]
+    assert all(row["Handoff_Status__c"] for row in desk.world.org.rows("Opportunity"))
 
 
 def test_a_second_signal_ends_it_at_once(desk: Desk) -> None:

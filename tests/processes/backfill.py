@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from state import Store
 from tests.flows.desk import Desk, desk, local
 from tests.flows.files import RULES
 from tests.processes.picture import picture
@@ -24,7 +26,9 @@ def won_deals(path: Path, count: int, state: str = "") -> Iterator[Desk]:
     )
     mapping = local({})["mappings/asana.yaml"].replace("  workspace:", f"  late_commit_seconds: {LATE_COMMIT}\n  workspace:")
     with desk(path) as ready:
-        ready.env["HANDOFF_STATE"] = state or ready.env["HANDOFF_STATE"]
+        if state:
+            ready.env["HANDOFF_STATE"] = state
+            Store(state, now=datetime.now(UTC)).close()  # workers want one that is there
         ready.world.configure(local({"rules.yaml": rules, "mappings/asana.yaml": mapping}))
         for number in range(count):
             customer = ready.world.account(f"Customer {number}")

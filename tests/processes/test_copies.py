@@ -117,8 +117,13 @@ def everything(at: Desk) -> tuple[object, ...]:
     return (picture(at.world), [len(each) for each in things if each is not board.stories], sorted(comments))
 
 
-@pytest.mark.parametrize("copy", [by_hand, by_command])
-def test_last_nights_backup_put_back_finds_a_day_of_work_again_and_peoples_edits_stand(copy: Copy, desk: Desk) -> None:
+def by_restoring(at: Desk, copy: Path) -> None:
+    done = at.do("state", "restore", str(copy))
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(("copy", "back"), [(by_hand, put_back), (by_command, by_restoring)])
+def test_last_nights_backup_put_back_finds_a_day_of_work_again_and_peoples_edits_stand(copy: Copy, back: Copy, desk: Desk) -> None:
     early, late, fresh = (desk.world.deal(name) for name in ("Early deal", "Late deal", "Fresh deal"))
     desk.do("sync")
     desk.world.win(early)
@@ -127,7 +132,7 @@ def test_last_nights_backup_put_back_finds_a_day_of_work_again_and_peoples_edits
     copy(desk, backup)
     a_day_of_work(desk, early, late, fresh)
     before = everything(desk)
-    put_back(desk, backup)
+    back(desk, backup)
     done = desk.told("sync")
     assert "it is older than its last use" in done["notes"][0]
     assert done["counts"]["adopted"] > 5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.processes.kills import Figures, play, told
+from tests.processes.kills import CREW, Figures, play, told
 
 
 def made_good(figures: Figures, kills: int) -> None:
@@ -17,6 +18,14 @@ def made_good(figures: Figures, kills: int) -> None:
 
 def test_twenty_kills_all_over_a_backfill_leave_nothing_twice_and_lose_nothing(tmp_path: Path) -> None:
     made_good(play(tmp_path, projects=30, kills=20, seed=1), 20)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_sixty_kills_among_four_processes_on_a_server_leave_nothing_twice_and_lose_nothing(
+    tmp_path: Path, fresh_state: Callable[[], str]
+) -> None:
+    made_good(play(tmp_path, projects=150, kills=60, seed=1, state=fresh_state(), crew=CREW), 60)
 
 
 @pytest.mark.nightly
