@@ -46,11 +46,18 @@ def _emptied(
         if id_ in known and not snapshot.deleted and snapshot.hash != known[id_].hash:
             for name in _filled(known[id_]) - _filled(snapshot):
                 lost[name].append(id_)
-    many = {name: ids for name, ids in sorted(lost.items()) if len(ids) > FEW}
+    read = _read(session, place)
+    many = {name: ids for name, ids in sorted(lost.items()) if name in read and len(ids) > FEW}
     held = Counter(name for snapshot in session.store.all_snapshots(*place) for name in _filled(snapshot)) if many else {}
     for name, ids in many.items():
         if above_share(len(ids), held[name], limits.emptied_share):
             yield _alarm(place, ids, f"{len(ids):,} of {held[name]:,} {_kind(place)} that have {name} would lose it", "emptied", limits)
+
+
+def _read(session: Session, place: Place) -> set[str]:
+    """The fields the mapping reads by now; one that was taken out of it is lost by intent."""
+    spec = session.configuration.mappings[place[0]].read[place[1]]
+    return {name.split(".")[0] for name in spec.fields} | {f"custom.{name}" for name in spec.custom} | set(spec.children)
 
 
 def _filled(snapshot: Snapshot) -> set[str]:

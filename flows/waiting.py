@@ -84,13 +84,32 @@ def doubts(store: Store) -> list[Doubt]:
     return [Doubt(one.key, book.what(one), one.sent_at or one.due_at, one.due_at, one.error) for one in intents]
 
 
-def given_up(key: str, links: Mapping[str, Link]) -> list[Link]:
-    """What lives in an object that is not made, and so goes with it."""
-    found, heads = {key}, {key}
-    while heads:
-        heads = {link.item.key for link in links.values() if {link.item.parent, link.item.section} & heads} - found
-        found |= heads
-    return [links[one] for one in found - {key} if not links[one].remote_id]
+class _Family:
+    """The links of one project, by what they live in and by what they wait for."""
+
+    def __init__(self, links: Mapping[str, Link]) -> None:
+        self._inside: dict[str, list[Link]] = {}
+        self._after: dict[str, list[Link]] = {}
+        for link in links.values():
+            for home in {link.item.parent, link.item.section}:
+                self._inside.setdefault(home, []).append(link)
+            for key in link.item.depends_on:
+                self._after.setdefault(key, []).append(link)
+
+    def given_up(self, key: str) -> dict[str, Link]:
+        """What lives in an object that is not made, and so goes with it."""
+        found: dict[str, Link] = {}
+        heads = [key]
+        while heads:
+            inside = [link for link in self._inside.get(heads.pop(), ()) if link.item.key not in found]
+            found |= {link.item.key: link for link in inside}
+            heads += [link.item.key for link in inside]
+        return {one: link for one, link in found.items() if not link.remote_id}
+
+    def held_up(self, key: str) -> dict[str, Link]:
+        """That, and what only waits for it."""
+        waits = {link.item.key: link for link in self._after.get(key, ()) if not link.remote_id}
+        return {**self.given_up(key), **waits}
 
 
 class _Book:
@@ -102,6 +121,7 @@ class _Book:
         self._links = {project: outbox.project_links(project) for project in {intent.project for intent in intents}}
         sources = {link.source for links in self._links.values() for link in links.values()} | {row.source for row in rows}
         self._names = dict(_names(store, sources))
+        self._families = {project: _Family(links) for project, links in self._links.items()}
         self._dismissed = {project: outbox.dismissed(project) for project in self._links}
 
     def action(self, intent: Intent, since: datetime) -> Waiting:
@@ -174,10 +194,8 @@ class _Book:
     def _hangs(self, intent: Intent) -> str:
         links = self._links[intent.project]
         hidden = not links[intent.project].published_at and links[intent.key].item.kind in BORN_WITH
-        inside = given_up(intent.key, links) if intent.op == "create" else []
-        waits = {link.item.key: link for link in links.values() if intent.key in link.item.depends_on and not link.remote_id}
-        held = [*inside, *(waits[key] for key in waits.keys() - {link.item.key for link in inside})]
-        told = [f"{_counted(held)} {'waits' if len(held) == 1 else 'wait'} for it"] if intent.op == "create" and held else []
+        held = self._families[intent.project].held_up(intent.key).values() if intent.op == "create" else ()
+        told = [f"{_counted(held)} {'waits' if len(held) == 1 else 'wait'} for it"] if held else []
         if hidden:
             told.append("nobody sees the project before this is decided")
         return "; ".join(told) or "nothing else waits for it"
@@ -191,7 +209,9 @@ class _Book:
             return "leave the project invisible for good"
         if intent.key == intent.project:
             return "give the whole project up"
-        inside = [one for one in given_up(intent.key, links) if one.item.key not in self._dismissed[intent.project]]
+        inside = [
+            one for key, one in self._families[intent.project].given_up(intent.key).items() if key not in self._dismissed[intent.project]
+        ]
         along = f", and with it {_counted(inside)}" if inside else ""
         if links[intent.project].published_at or link.item.kind not in BORN_WITH:
             return f"leave it out{along}"

@@ -118,6 +118,17 @@ async def test_the_edit_is_followed_once_and_an_interrupted_reading_begins_anew(
     assert world.shown() == []
 
 
+async def test_a_field_taken_out_of_the_mapping_is_no_alarm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    deals = [world.deal(f"Deal {number}", NextStep="Call") for number in range(12)]
+    await world.quiet()
+    world.clock.move(minutes=5)
+    for deal in deals:
+        world.change(deal, Amount=7000)
+    world.configure({MAPPING: SALESFORCE.replace("      next_step: NextStep\n", "")})
+    assert (await world.sync()).result == "nothing to do"
+
+
 # rules and blueprints
 
 
