@@ -8,7 +8,7 @@ KILLS ?= 200
 SEED ?=
 STATE ?= sqlite
 
-.PHONY: help install demo test check format bench simulate nightly kills lock docs clean
+.PHONY: help install demo test check format bench simulate nightly kills mutants lock docs clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ nightly: install ## the long property runs
 
 kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1] [STATE=postgresql]
 	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) --state $(STATE) $(if $(SEED),--seed $(SEED))
+
+mutants: install ## remove the guards one at a time: what is seen without each
+	@$(RUN)/python -m tests.machine.trial
 
 lock: install ## pin the dependencies again
 	@$(RUN)/python -m pip install --quiet uv
