@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from typing import Any
@@ -21,8 +21,10 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
-from connectors.base import AuthError, Runtime
+from connectors.base import AuthError, Runtime, utc_now
 from flows import sync as flows
+from state import Leases, Store
+from state.leases import READER
 from tests.flows.desk import Desk
 
 # Prefect leaves connections to its server to the garbage collector.
@@ -176,6 +178,16 @@ async def test_refused_credentials_are_not_tried_again_and_a_later_run_does_what
     assert (await run(flows.sync, desk)).name == "Completed"
     assert (await run(flows.sync, desk)).message == "nothing to do"
     assert desk.world.shown() == ["Deal 1 onboarding"]
+
+
+async def test_a_run_helps_while_another_process_reads(desk: Desk, fresh_state: Callable[[], str]) -> None:
+    desk.state = fresh_state()  # type: ignore[assignment]
+    await won(desk)
+    assert (await run(flows.sync, desk)).name == "Completed"
+    with Store(str(desk.state), now=utc_now()) as store:
+        Leases(store, "another").claim([READER], utc_now())
+        state = await run(flows.sync, desk)
+    assert (state.name, state.message) == ("Completed", "helped")
 
 
 def test_the_form_in_the_ui_has_a_field_with_a_word_on_each_parameter() -> None:
