@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,32 +75,33 @@ class Server:
         if len(pending) == 1:
             self.execute(statement, pending[0])
         elif pending:
-            with self.atomic():
-                self._many(statement, pending)
+            with self._together(), self._alive().cursor() as cursor:
+                cursor.executemany(_marked(statement), pending)
 
-    def _many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        with self._alive().cursor() as cursor:
-            cursor.executemany(_marked(statement), rows)
+    def _together(self) -> AbstractContextManager[None]:
+        """A transaction; the one that is open, without the two round trips of another inside it."""
+        return self._explained() if self._depth else self.atomic()
 
-    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with self._alive().cursor(name="rows") as cursor:
-                cursor.itersize = 1000
-                yield from cursor.execute(_marked(statement))
+            yield
         except psycopg.Error as error:
             raise self._explanation(error) from error
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        with self._explained(), self._alive().cursor(name="rows") as cursor:
+            cursor.itersize = 1000
+            yield from cursor.execute(_marked(statement))
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        try:
-            with self._alive().transaction():
-                self._depth += 1
-                try:
-                    yield
-                finally:
-                    self._depth -= 1
-        except psycopg.Error as error:
-            raise self._explanation(error) from error
+        with self._explained(), self._alive().transaction():
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
