@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from engine.config import ChildMapping, FieldSource, FieldSpec, KindMapping, StatusFlags, SystemMapping
 from engine.model import Contact, CrmKind, Customer, Deal, Feedback, LineItem, Read, Record, StageChange
 
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 Raw = Mapping[str, Any]
 Get = Callable[[Raw], Any]
 
@@ -113,9 +115,14 @@ def _path(dotted: str) -> Get:
         value = raw.get(first)
         for name in rest:
             value = value.get(name) if isinstance(value, dict) else None
-        return value.replace("\x00", "") if isinstance(value, str) and "\x00" in value else value
+        return _fit(value) if isinstance(value, str) else value
 
     return get
+
+
+def _fit(text: str) -> str:
+    """Without NUL and halves of a character, which a system that cuts texts may leave: nothing can store or send those."""
+    return text if text.isascii() and "\0" not in text else _UNFIT.sub("", text)
 
 
 def _status(won: Get, closed: Get) -> Get:

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from engine.config import SystemMapping
 from engine.mapping import Mapped, Mapper, reads
 from engine.model import Record
@@ -94,8 +96,11 @@ def test_history_is_told_oldest_first() -> None:
     assert [row.stage for row in mapped(stage_history=rows).value.stage_history] == ["early", "late"]
 
 
-def test_characters_no_store_can_hold_are_dropped() -> None:
-    assert mapped(Name="A\x00B").value.name == "AB"
+@pytest.mark.parametrize("name", ["A\x00B", "A\ud83dB", "\ude00AB\x00"])
+def test_characters_no_store_can_hold_are_dropped(name: str) -> None:
+    found = mapped(Name=name).value
+    assert found.name == "AB"
+    assert '"AB"' in found.model_dump_json()
 
 
 def test_a_source_is_asked_for_each_raw_field_with_its_place() -> None:
