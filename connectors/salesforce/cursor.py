@@ -54,8 +54,10 @@ class Position:
         return replace(self, key=key, seen={**self.seen, **seen})
 
     def ended(self, lookback: timedelta) -> Position:
-        """The scan is complete. Without a server's time the youngest row read is as far as it is known."""
-        at = max(self.at, self.bound or (self.key[0] if self.key else ""))
+        """The scan is complete. Without a server's time the youngest row read is as far as it is known. Where no row was read the position stays:
+        a CRM that shows nothing, because a permission is lost for a while, may hold changes that are seen when it is back."""
+        known = self.bound or (self.key[0] if self.key else "")
+        at = max(self.at, known) if self.key or not self.at else self.at
         floor = _earlier(at, lookback)
         return Position(at, seen=_youngest({moment: tokens for moment, tokens in self.seen.items() if moment >= floor}))
 

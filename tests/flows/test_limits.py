@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ async def test_deletions_that_are_meant_are_approved_and_the_approval_is_of_thos
     assert (await world.sync(approve=digest)).result == "nothing to do"
     assert deleted(world) == 13
     assert (await world.sync()).result == "nothing to do"
+
+
+async def test_records_the_crm_no_longer_lists_are_not_taken_for_deleted(tmp_path: Path) -> None:
+    world, deals = await many(tmp_path)
+    world.win(deals[0])
+    for deal in deals:
+        world.org.hold("Opportunity", deal, world.clock.now + timedelta(minutes=25))
+    empty = await world.sync()
+    assert (empty.result, empty.counts["read"], known(world)) == ("nothing to do", 0, 15)
+    await world.quiet()
+    assert world.shown() == ["Deal 0 onboarding"]
+
+
+def known(world: World) -> int:
+    with world.store() as store:
+        return store.count_snapshots()["salesforce", "deal"]
 
 
 @pytest.mark.parametrize(("count", "text", "refused"), [(FEW, "", False), (11, "", True), (11, "deleted_share: 0.8", False)])
