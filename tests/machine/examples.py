@@ -64,6 +64,22 @@ def a_name_changed_while_the_one_before_is_not_written_yet(machine: Sync) -> Non
     machine.run(patience=180)
 
 
+def a_lost_name_that_comes_late(machine: Sync) -> None:
+    a_project(machine)
+    machine.rename()
+    machine.suffer({("write", 1): "late:45"})
+    machine.rename()
+    machine.run(patience=180)
+
+
+def a_lost_publishing_that_comes_late(machine: Sync) -> None:
+    machine.begin(Ways(batch=1))
+    machine.suffer({("write", 5): "late:45"})
+    machine.run(patience=180)
+    machine.rename()
+    machine.run(patience=180)
+
+
 def a_refused_name_tried_again_after_a_newer_one(machine: Sync) -> None:
     a_project(machine)
     machine.rename()
@@ -129,6 +145,8 @@ STORIES: tuple[Story, ...] = (
     a_deal_won_again,
     more_deals_than_a_run_may_act_on,
     a_name_changed_while_the_one_before_is_not_written_yet,
+    a_lost_name_that_comes_late,
+    a_lost_publishing_that_comes_late,
     a_refused_name_tried_again_after_a_newer_one,
     a_name_changed_before_its_project_is_known_to_be_shown,
     a_name_changed_before_its_task_is_known_to_be_made,

@@ -54,8 +54,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
     sent, settle = Outbox.sent, Outbox.settle
     marks: dict[int, Callable[[], None]] = {}
 
-    def postpone(self: Outbox, intents: Sequence[Intent], nonces: Mapping[int, str], now: datetime) -> None:
-        marks.update({intent.seq: lambda intent=intent: sent(self, [intent], nonces, now) for intent in intents})  # type: ignore[misc]
+    def postpone(self: Outbox, intents: Sequence[Intent], *rest: Any, **named: Any) -> None:
+        marks.update({intent.seq: lambda intent=intent: sent(self, [intent], *rest, **named) for intent in intents})  # type: ignore[misc]
 
     def mark(self: Outbox, outcomes: Sequence[Outcome], now: datetime) -> None:
         for outcome in outcomes:
@@ -97,6 +97,12 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _verdicts(patch: pytest.MonkeyPatch, change: Callable[[Outcome], Outcome]) -> None:
     settle = Outbox.settle
     patch.setattr(Outbox, "settle", lambda self, outcomes, now: settle(self, [change(outcome) for outcome in outcomes], now))
+
+
+@guard("an update is repeated when the lost one can no longer take effect")
+def _(patch: pytest.MonkeyPatch) -> None:
+    """It is repeated at once, and the lost one may come after a newer one."""
+    patch.setattr(apply._Project, "_settled_by", lambda _self, now: now)
 
 
 @guard("a lost answer keeps the doubt")
@@ -247,9 +253,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
     """A creation that turns out to have been carried out is taken to hold what is wanted by then."""
     sent = Outbox.sent
 
-    def forget(self: Outbox, intents: Sequence[Intent], nonces: Mapping[int, str], now: datetime) -> None:
+    def forget(self: Outbox, intents: Sequence[Intent], *rest: Any, **named: Any) -> None:
         before = self.links([intent.key for intent in intents])
-        sent(self, intents, nonces, now)
+        sent(self, intents, *rest, **named)
         self._db.executemany("UPDATE link SET base = ? WHERE key = ?", [(dump(link.base), key) for key, link in before.items()])
 
     patch.setattr(Outbox, "sent", forget)

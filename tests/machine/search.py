@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.machine.machine import Sync
@@ -14,7 +14,9 @@ NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 ALL = (Phase.generate, Phase.shrink)
 
 
-def search(examples: int, *, steps: int = 10, phases: Sequence[Phase] = ALL, derandomize: bool = True) -> None:
+def search(
+    examples: int, *, steps: int = 10, phases: Sequence[Phase] = ALL, verbosity: Verbosity = Verbosity.normal, derandomize: bool = True
+) -> None:
     """Raises what the machine found, the shortest way to it told."""
     run_state_machine_as_test(
         Sync,
@@ -22,6 +24,7 @@ def search(examples: int, *, steps: int = 10, phases: Sequence[Phase] = ALL, der
             max_examples=examples,
             stateful_step_count=steps,
             phases=phases,
+            verbosity=verbosity,
             derandomize=derandomize,
             deadline=None,
             database=None,

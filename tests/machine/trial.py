@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import Phase
+from hypothesis import Phase, Verbosity
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -42,7 +42,7 @@ def by_search(mutant: Mutant, examples: int = EXAMPLES) -> Found | None:
     Sync.examples = 0
     with without(mutant):
         try:
-            search(examples, phases=[Phase.generate])
+            search(examples, phases=[Phase.generate], verbosity=Verbosity.quiet)
         except Wrong as wrong:
             return Found(_name(wrong), f"example {Sync.examples}")
     return None
