@@ -133,6 +133,7 @@ async def _run(stage: Stage, options: Options, bars: Any) -> Summary:
 async def _plan(stage: Stage, bars: Any) -> RenderableType:
     async with _session(stage, bars) as session:
         _, planned = await gather(session, Options())
+        session.reader.end()
         return show.plan(planned)
 
 

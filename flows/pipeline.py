@@ -179,8 +179,12 @@ def begin(session: Session, summary: Summary) -> None:
     """Open the run in the store and in the logs; be the reader, if nobody is."""
     logs.run_id.set(session.run)
     summary.helps = not session.reader.begin()
-    doubt = recovery.begin(session) if not summary.helps else None
-    session.store.start_run(session.run, "sync", session.runtime.clock())
+    try:
+        doubt = recovery.begin(session) if not summary.helps else None
+        session.store.start_run(session.run, "sync", session.runtime.clock())
+    except BaseException:
+        session.reader.end()
+        raise
     if summary.helps:
         summary.notes.append("another process is reading the CRM; this one helped to carry out what was decided")
     if doubt is not None:

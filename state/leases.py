@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from connectors.base import ConnectorError
 from state.codec import moment, stamp
 from state.store import Store
 
@@ -88,10 +90,13 @@ class Leases:
         return fresh
 
     async def keep(self, held: Callable[[], Collection[Lease]], clock: Callable[[], datetime]) -> None:
-        """Renew what is held, for ever: by the time that passes for this process, whatever the clock says, a lease lasts as long as its holder."""
+        """Renew what is held, for ever: by the time that passes for this process, whatever the clock says, a lease lasts as long as its holder.
+
+        An error that a person can do something about is left to whoever does the work: it meets the same one.
+        """
         while True:
             await asyncio.sleep(self.term.total_seconds() / 4)
-            with self._store.transaction():
+            with suppress(ConnectorError), self._store.transaction():
                 self.confirm(held(), clock())
 
     def release(self, leases: Iterable[Lease]) -> None:
