@@ -143,7 +143,7 @@ def told(figures: Figures, seed: int) -> str:
             "killed while:",
             *lines,
             f"the request of that moment: {hows}",
-            *(figures.wrong or ["Nothing twice, nothing lost, nothing half-done; as after one undisturbed run."]),
+            *([line[:300] for line in figures.wrong] or ["Nothing twice, nothing lost, nothing half-done; as after one undisturbed run."]),
         ]
     )
 
