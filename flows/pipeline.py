@@ -20,6 +20,7 @@ from flows.pull import Pulled, backfill, pull
 from flows.session import Session
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
+from state import Doubt
 from state.leases import READER
 
 _log = logs.get("pipeline")
@@ -152,6 +153,9 @@ async def run_work(session: Session, *, every: timedelta) -> Summary:
     """Carry out what others decide, looking for more every so often, until a stop is asked for or a tool's credentials or quota give out."""
     summary = Summary(session.run, helps=True)
     logs.run_id.set(session.run)
+    if session.reader.begin():  # whoever comes first sees whether the state may be old
+        _tell(summary, recovery.begin(session))
+        session.reader.end()
     session.store.start_run(session.run, "work", session.runtime.clock())
     try:
         while not session.stop.asked and summary.error is None:
@@ -187,9 +191,13 @@ def begin(session: Session, summary: Summary) -> None:
         raise
     if summary.helps:
         summary.notes.append("another process is reading the CRM; this one helped to carry out what was decided")
+    _tell(summary, doubt)
+    _log.info("run started", extra={"sources": list(session.sources), "targets": list(session.targets)})
+
+
+def _tell(summary: Summary, doubt: Doubt | None) -> None:
     if doubt is not None:
         summary.notes.append(f"the state may be old: {doubt.why}; what is due is looked for in the tools first")
-    _log.info("run started", extra={"sources": list(session.sources), "targets": list(session.targets)})
 
 
 async def _stages(session: Session, options: Options, summary: Summary) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from flows.pipeline import Summary, new_run_id, run_work
+from flows.session import Session, connect
 from state import Continuity, Outbox, Store
 from state.schema import KEYS
 from state.watermark import Watermark
@@ -142,6 +145,40 @@ async def test_a_copy_taken_in_the_middle_of_a_run_may_be_put_back(step: int, tm
     runs = await world.quiet()
     assert "may be old" in runs[0].notes[0]
     each_once(world, "One", "Two")
+
+
+async def test_a_worker_that_is_first_on_an_older_copy_looks_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (deal,) = open_deals(world, "One")
+    await world.sync()
+    world.win(deal)
+    world.death = Death(30)
+    with suppress(Crash):
+        await world.sync()
+    world.death = Death()
+    backup = copy(world)
+    assert world.outbox()["open"]
+    await world.quiet()
+    put_back(world, backup)
+    summary = await work(world)
+    assert "older than its last use" in summary.notes[0]
+    assert summary.counts["adopted"] > 1
+    await world.quiet()
+    each_once(world, "One")
+
+
+async def work(world: World) -> Summary:
+    """A worker, for ten minutes."""
+    with world.store() as store:
+        async with connect(world.loaded, world.runtime()) as (sources, targets):
+            session = Session(world.loaded, store, sources, targets, new_run_id(world.clock()), world.runtime())
+
+            async def end() -> None:
+                await world.clock.sleep(600)
+                session.stop.asked = True
+
+            summary, _ = await asyncio.gather(run_work(session, every=timedelta(seconds=5)), end())
+            return summary
 
 
 async def test_a_state_brought_from_elsewhere_is_looked_through(tmp_path: Path) -> None:
