@@ -20,7 +20,7 @@ keeping = typer.Typer(no_args_is_help=True, help="Verify, back up, restore, comp
 
 @keeping.command("verify")
 def verify_state(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
-    """Check the file and what is in it. Exit code 6 when something is wrong."""
+    """Check the state, and that its tables agree with each other. Exit code 6 when something is wrong."""
     with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         health = verify(store)
         Screen(as_json).show(_health(health), {"ok": health.ok, "problems": health.problems, "counts": health.counts})
@@ -41,7 +41,7 @@ def backup_state(
     state: StateFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write a consistent copy, also while a sync runs."""
+    """Write a consistent copy of a state file, also while a sync runs."""
     with advice(as_json), open_store(where(folder, state), read_only=True) as store:
         size = backup(store, to)
         Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})

@@ -107,6 +107,18 @@ def test_an_older_program_refuses_newer_tables(read_only: bool, url: str) -> Non
         Store(url, now=NOW, read_only=read_only)
 
 
+def test_older_tables_are_brought_up_to_date_but_not_by_those_who_only_look(url: str) -> None:
+    with Store(url, now=NOW) as store:
+        store.save_meta("kept", "1")
+        store.db.execute("DROP TABLE lease")
+        store.db.execute("DELETE FROM handoff_migration WHERE name = 'm002_leases'")
+    with pytest.raises(StateError, match="not set up for this version yet; run `handoff sync` first"):
+        Store(url, now=NOW, read_only=True)
+    with Store(url, now=NOW, existing=True) as store:
+        assert store.db.execute("SELECT count(*) FROM lease").fetchone() == (0,)
+        assert store.meta("kept") == "1"
+
+
 def test_those_who_start_at_once_set_it_up_once(url: str) -> None:
     opened: list[Store] = []
     starters = [threading.Thread(target=lambda: opened.append(Store(url, now=NOW))) for _ in range(6)]
