@@ -68,6 +68,7 @@ class Scenario:
     faults: tuple[Fault, ...]
     page_rows: int = 2000
     find_lag: float = 0.0
+    workers: int = 1
 
     def without(self, entries: Sequence[object] = (), faults: Sequence[object] = ()) -> Scenario:
         """The same, some parts left out; they are told apart by identity."""
@@ -80,6 +81,7 @@ class Scenario:
 
     def __str__(self) -> str:
         world = f"pages of {self.page_rows} rows" + (f", look-ups lag {self.find_lag:g} s" if self.find_lag else "")
+        world += f", {self.workers} workers" if self.workers > 1 else ""
         return "\n".join(f"  {each}" for each in (world, *self.entries, *self.faults))
 
 
@@ -108,6 +110,18 @@ SLOTS = ("kickoff", "scope", "line", "done", "agenda")
 def generate(seed: int) -> Scenario:
     """The scenario of a seed."""
     return _Author(random.Random(f"scenario {seed}")).write(seed)  # a text seeds alike whatever PYTHONHASHSEED is
+
+
+def crowd(scenario: Scenario, workers: int = 4) -> Scenario:
+    """The same with many workers on a store they share, some of which are paused past their leases."""
+    chance = random.Random(f"crowd {scenario.seed}")
+    routes = ["list", "batch", "section", "project", "any", "any"]
+    pauses = [
+        Fault(route := chance.choice(routes), chance.randint(1, _ROUTES[route]), "pause", chance.uniform(61, 150))
+        for _ in range(chance.choice([0, 1, 2, 4]))
+    ]
+    faults = (*(fault for fault in scenario.faults if fault.kind != "disk full"), *pauses)
+    return replace(scenario, faults=faults, workers=workers)
 
 
 class _Author:

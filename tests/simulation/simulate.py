@@ -9,7 +9,9 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tests.flows.world import Crash
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.oracle import judge
 from tests.simulation.scenario import Scenario, Sync
@@ -29,18 +31,20 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def simulate(scenario: Scenario) -> Outcome:
+def simulate(scenario: Scenario, state: str = "") -> Outcome:
+    """Play a scenario with an empty state: a file, or at the address given."""
     folder = Path(tempfile.mkdtemp(prefix="handoff-simulation-"))
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            return runner.run(_simulate(scenario, folder))
+            return runner.run(_simulate(scenario, folder, state))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _simulate(scenario: Scenario, folder: Path) -> Outcome:
-    stage = Stage(folder, scenario)
+async def _simulate(scenario: Scenario, folder: Path, state: str) -> Outcome:
+    stage = Stage(folder, scenario, state)
     violations: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(_unheard)
     try:
         for entry in scenario.entries:
             await stage.play(entry)
@@ -51,6 +55,12 @@ async def _simulate(scenario: Scenario, folder: Path) -> Outcome:
         violations = [f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})", *stage.watch.violations]
     wrong = tuple(dict.fromkeys(filter(None, violations)))
     return Outcome(scenario, wrong, tuple(stage.trace), _figures(stage, wrong), stage.struck)
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Nobody hears of what still runs of a process that is gone."""
+    if not isinstance(context.get("exception"), Crash):
+        loop.default_exception_handler(context)
 
 
 async def _settle(stage: Stage) -> None:

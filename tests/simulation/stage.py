@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors.base import Conflict, Gone, Remote, Runtime, Target
+from connectors.base import Conflict, Gone, Remote, Runtime, Source, Target
+from flows.apply import Drain
 from flows.pipeline import Options, Summary, run_sync
 from flows.session import Session, connect
 from sandbox.web import Request
-from state import Outbox
+from state import Outbox, Store
 from tests.flows.world import Crash, World
 from tests.simulation.loop import VirtualClock
 from tests.simulation.scenario import Fault, Scenario, Step, Sync
@@ -26,11 +28,23 @@ _STAGES = {"open": "Prospecting", "won": "Closed Won", "lost": "Closed Lost"}
 _OTHER = "Pat's own"
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one process has to work with."""
+
+    store: Store
+    sources: Mapping[str, Source]
+    targets: Mapping[str, Target]
+    runtime: Runtime
+
+
 class Stage(World):
     """`play` carries out one entry of a scenario; what cannot be done (there is no such deal) is left out."""
 
-    def __init__(self, path: Path, scenario: Scenario) -> None:
+    def __init__(self, path: Path, scenario: Scenario, state: str = "") -> None:
+        """`state` is where the state is kept, when it is not a file."""
         super().__init__(path, clock=VirtualClock())
+        self.where: Path | str = state or self.state
         self.scenario = scenario
         self.trace: list[str] = []
         self.struck: Counter[str] = Counter()
@@ -281,44 +295,69 @@ class Stage(World):
     # one run
 
     async def run(self, sync: Sync, *, healthy: bool = False) -> Summary | None:
-        """One process from its start to its end, or to its crash (then there is no summary)."""
+        """One process from its start to its end, or to its crash (then there is no summary); with others beside it that help to drain."""
         await asyncio.sleep(sync.minutes * 60)
         self.say(f"== {sync}")
-        process = Process([] if healthy else self._faults, self._counts, self.say, self.struck)
+        faults = [] if healthy else self._faults
         begun = asyncio.get_running_loop().time()
+        over = asyncio.Event()
+        helpers = [asyncio.ensure_future(self._help(sync, number, faults, over)) for number in range(1, self.scenario.workers)]
         summary = None
         try:
-            summary = await self._run(sync, process)
+            async with self._process(sync, 0, faults) as work:
+                self.watch.opened(work.store)
+                session = Session(self.configured, work.store, work.sources, work.targets, f"run-{sync.name:03d}", work.runtime)
+                summary = await run_sync(session, Options(only=self._hints(sync), patience=timedelta(seconds=sync.patience)))
             self.say(f"== {summary.result}" + (f": {summary.error}" if summary.error else ""))
         except Crash:
             self.figures["crashes"] += 1
         finally:
+            over.set()
+            await asyncio.gather(*helpers)
             self.figures["runs"] += 1
-            self.figures["requests"] += process.requests
             self._mend()
+        with self.store() as store:
+            self.watch.ended(store)
         self.watch.ran(sync, summary, asyncio.get_running_loop().time() - begun)
         return summary
 
-    async def _run(self, sync: Sync, process: Process) -> Summary:
-        clock = self.clock.skewed  # type: ignore[attr-defined]
-        store = FragileStore(self.state, now=clock())
+    async def _help(self, sync: Sync, number: int, faults: list[Fault], over: asyncio.Event) -> None:
+        """Another worker: drains what is due, until the run is over."""
         try:
-            self.watch.opened(store)
-            store.process = process
-            network = Network({"salesforce.test": self.crm, "asana.test": self.tool}, process, self.scenario.seed, self._upset, self.say)
-            chance = random.Random(f"{self.scenario.seed} runtime {sync.name}")
-            runtime = Runtime(clock=clock, sleep=self.clock.sleep, random=chance, transport=network)
-            only = tuple(f"salesforce:deal:{self.ids.get(f'deal {n}', '006000000000000AAA')}" for n in sync.hints)
+            async with self._process(sync, number, faults) as work:
+                while not over.is_set():
+                    run = f"run-{sync.name:03d}-{number}"
+                    await Drain(work.store, work.targets["asana"], run=run, runtime=work.runtime, patience=timedelta())()
+                    await asyncio.sleep(3)
+        except Crash:
+            self.figures["crashes"] += 1
+
+    @asynccontextmanager
+    async def _process(self, sync: Sync, number: int, faults: list[Fault]) -> AsyncIterator[Work]:
+        """A process with a store and connections of its own."""
+        clock = self.clock.skewed  # type: ignore[attr-defined]
+        process = Process(faults, self._counts, self.say, self.struck)
+        store = FragileStore(self.where, now=clock())
+        store.process = process
+        servers = {"salesforce.test": self.crm, "asana.test": self.tool}
+        network = Network(servers, process, self.scenario.seed, self._upset, self.say)
+        chance = random.Random(f"{self.scenario.seed} runtime {sync.name} {number}")
+        runtime = Runtime(clock=clock, sleep=self.clock.sleep, random=chance, transport=network)
+        try:
             async with connect(self.configured, runtime) as (sources, targets):
                 if self.scenario.find_lag:
                     lag(targets["asana"], timedelta(seconds=self.scenario.find_lag), self)
-                session = Session(self.configured, store, sources, targets, f"run-{sync.name:03d}", runtime)
-                return await run_sync(session, Options(only=only, patience=timedelta(seconds=sync.patience)))
+                yield Work(store, sources, targets, runtime)
         finally:
-            store.process = None
-            with suppress(Exception):
-                self.watch.closing(store)
+            self.figures["requests"] += process.requests
+            process.dead = True  # whatever of it is still there
             store.close()
+
+    def _hints(self, sync: Sync) -> tuple[str, ...]:
+        return tuple(f"salesforce:deal:{self.ids.get(f'deal {n}', '006000000000000AAA')}" for n in sync.hints)
+
+    def store(self) -> Store:
+        return Store(self.where, now=self.clock())
 
     def _upset(self, fault: Fault, request: Request) -> None:
         match fault.kind:

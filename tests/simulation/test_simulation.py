@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.__main__ import main, replay, tell
-from tests.simulation.scenario import Fault, Scenario, Step, Sync, generate
+from tests.simulation.scenario import Fault, Scenario, Step, Sync, crowd, generate
 from tests.simulation.shrink import shrink
 from tests.simulation.simulate import simulate
 
-SEEDS, CHUNK = 500, 10
+SEEDS, CHUNK, SHARED = 500, 10, 20
 ROOT = Path(__file__).parents[2]
 
 
@@ -34,6 +35,22 @@ def test_every_promise_holds_for_very_many_seeds(first: int) -> None:
         outcome = simulate(generate(seed))
         if outcome.violations:
             pytest.fail(f"{tell(shrink(outcome))}\n{replay(seed)}", pytrace=False)
+
+
+@pytest.mark.parametrize("first", range(0, SHARED, 4))
+def test_every_promise_holds_for_four_workers_on_one_server(first: int, fresh_state: Callable[[], str]) -> None:
+    for seed in range(first, first + 4):
+        outcome = simulate(crowd(generate(seed)), fresh_state())
+        assert not outcome.violations, tell(outcome)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("first", range(SHARED, 1000, 50))
+def test_every_promise_holds_for_four_workers_and_many_seeds(first: int, fresh_state: Callable[[], str]) -> None:
+    for seed in range(first, first + 50):
+        outcome = simulate(crowd(generate(seed)), fresh_state())
+        assert not outcome.violations, tell(outcome)
 
 
 @pytest.mark.parametrize("seed", [3, 7])

@@ -210,12 +210,17 @@ class Watch:
         """A run begins: is history behind us?"""
         self.order += 1
         self.begun = self.begun or self.order
+        self._note_baseline(store)
+
+    def _note_baseline(self, store: Store) -> None:
         marks = [store.meta(f"baseline:salesforce:{kind}") for kind in ("deal", "customer")]
         if self.baselined is None and None not in marks:
             self.baselined = self.order
 
-    def closing(self, store: Store) -> None:
+    def ended(self, store: Store) -> None:
         """A run has ended: what of the tool's objects is known to the state, and what waits for a person."""
+        self.order += 1
+        self._note_baseline(store)
         self.parked = store.db.execute("SELECT count(*) FROM intent WHERE state = 'parked'").fetchone()[0]
         self.settled = {row[0] for row in store.db.execute("SELECT remote_id FROM link WHERE remote_id <> ''").fetchall()}
 

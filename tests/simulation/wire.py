@@ -58,6 +58,7 @@ class Process:
         self._struck = struck
         self.dead = False
         self.requests = 0
+        self._thaws = 0.0
 
     def meet(self, *routes: str) -> tuple[Fault | None, int]:
         """The fault that strikes here, if one does, and which of its first route this is."""
@@ -73,6 +74,15 @@ class Process:
     def live(self) -> None:
         if self.dead:
             raise Crash("the process is gone")
+
+    def freeze(self, seconds: float) -> None:
+        """Nothing of this process goes on for so long, as when it is stopped or its machine sleeps."""
+        self._thaws = asyncio.get_running_loop().time() + seconds
+
+    async def thaw(self) -> None:
+        while (rest := self._thaws - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it may freeze again
+            await asyncio.sleep(rest)
+        self.live()
 
     def die(self, what: str) -> None:
         self.dead = True
@@ -93,6 +103,8 @@ class Network(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         process = self._process
+        if request.method == "GET":
+            await process.thaw()  # a write was on its way already: it leaves at once or not at all
         process.live()
         raw = request.url.raw_path.decode()
         path = unquote(raw.split("?")[0])
@@ -111,16 +123,18 @@ class Network(httpx.AsyncBaseTransport):
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("read")):
                 reply = await asyncio.shield(task)
         except Dropped as gone:
-            process.live()
+            await process.thaw()
             self._say(f"   {route} {number}: no answer")
             if fault is not None and fault.kind == "refuse":
                 raise httpx.ConnectError("connection refused", request=request) from gone
             raise httpx.ReadError("connection reset", request=request) from gone
         except TimeoutError as slow:
-            process.live()
+            await process.thaw()
             self._say(f"   {route} {number}: no answer in time")
             raise httpx.ReadTimeout("no answer in time", request=request) from slow
-        process.live()
+        if fault is not None and fault.kind == "pause":
+            process.freeze(fault.seconds)
+        await process.thaw()
         if fault is not None and fault.kind == "crash after":
             process.die(f"after {route} {number}")
         self._say(f"   {route} {number}: {reply.status}")
@@ -156,9 +170,10 @@ class FragileStore(Store):
 
     process: Process | None = None
 
-    def __init__(self, path: Path, *, now: datetime) -> None:
-        super().__init__(path, now=now)
-        self.db.execute("PRAGMA synchronous = OFF")  # deaths here are not power cuts
+    def __init__(self, where: Path | str, *, now: datetime) -> None:
+        super().__init__(where, now=now)
+        if not self.db.shared:
+            self.db.execute("PRAGMA synchronous = OFF")  # deaths here are not power cuts
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
