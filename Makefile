@@ -51,8 +51,8 @@ nightly: install ## the long property runs
 kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1] [STATE=postgresql]
 	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) --state $(STATE) $(if $(SEED),--seed $(SEED))
 
-mutants: install ## remove the guards one at a time: what is seen without each
-	@$(RUN)/python -m tests.machine.trial
+mutants: install ## remove the guards one at a time: what is seen without each [EXAMPLES=100]
+	@$(RUN)/python -m tests.machine.trial $(EXAMPLES)
 
 lock: install ## pin the dependencies again
 	@$(RUN)/python -m pip install --quiet uv

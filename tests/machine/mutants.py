@@ -102,7 +102,13 @@ def _verdicts(patch: pytest.MonkeyPatch, change: Callable[[Outcome], Outcome]) -
 @guard("an update is repeated when the lost one can no longer take effect")
 def _(patch: pytest.MonkeyPatch) -> None:
     """It is repeated at once, and the lost one may come after a newer one."""
-    patch.setattr(apply._Project, "_settled_by", lambda _self, now: now)
+    failed = apply._Project._failed
+
+    def hurry(self: apply._Project, intent: Intent, *rest: Any) -> Outcome:
+        outcome = failed(self, intent, *rest)
+        return replace(outcome, due_at=self._d._now()) if outcome.verdict == "again" and intent.op != "create" else outcome
+
+    patch.setattr(apply._Project, "_failed", hurry)
 
 
 @guard("a lost answer keeps the doubt")

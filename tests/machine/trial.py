@@ -1,4 +1,4 @@
-"""Try the machine on mutants: `python -m tests.machine.trial` prints, guard by guard, how its absence is noticed. Exit code 1 if one is not."""
+"""Try the machine on mutants: `python -m tests.machine.trial [EXAMPLES]` tells how the absence of each guard is noticed, or exits with 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.machine.machine import Sync, Wrong
 from tests.machine.mutants import MUTANTS, Mutant
 from tests.machine.search import search
 
-EXAMPLES = 300
+EXAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,21 @@ def _name(wrong: Wrong) -> str:
     return str(wrong).partition(":")[0].partition(",")[0]
 
 
-def main() -> int:
+def main(examples: int = EXAMPLES) -> int:
     logging.disable(logging.CRITICAL)
     console = Console()
     table = Table("guard", "seen without it", "by search", "by story")
     survived = 0
     for mutant in track(MUTANTS.values(), "Removing guards, one at a time", console=Console(stderr=True)):
-        searched, told = by_search(mutant), by_story(mutant)
+        searched, told = by_search(mutant, examples), by_story(mutant)
         found = searched or told
         survived += found is None
         seen = found.seen if found else "[red]nothing: it survives[/]"
-        table.add_row(mutant.guard, seen, searched.way if searched else f"not in {EXAMPLES}", told.way if told else "no")
+        table.add_row(mutant.guard, seen, searched.way if searched else f"not in {examples}", told.way if told else "no")
     console.print(table)
     console.print(f"{len(MUTANTS)} guards, {survived} not missed by anything")
     return 1 if survived else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:])))
