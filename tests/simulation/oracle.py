@@ -235,7 +235,7 @@ class _Oracle:
             source = f"salesforce:deal:{id_}"
             if past[-1].row["IsWon"] and not past[-1].row["IsDeleted"] and self._won_after(past) and source not in decided:
                 yield f"{source} was won, and no verdict says what became of it"
-        published = {note["key"] for note in notes if note["verdict"] == "published"}
+        published = {note["key"] for note in notes if note["verdict"] in ("published", "parked")}
         yield from (f"{key} is shown, and the audit trail does not tell" for key in self.watch.shown.values() if key not in published)
         for row in self.store.parked_back():
             yield f"write-back of {row['id']} is still parked: {row['error']}" if not self._is_deleted(row["id"]) else ""
