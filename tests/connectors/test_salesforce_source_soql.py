@@ -135,8 +135,10 @@ def test_a_cursor_remembers_only_what_looking_back_would_meet() -> None:
     edge = ("2026-01-01T11:50:00.000Z", "edge")
     position = Position(at=at).past(None, [old, edge], LOOK)
     assert (position.knows(*old), position.knows(*edge)) == (False, True)
-    later = position.begun("2026-01-01T12:30:00.000Z").ended(LOOK)
+    begun = position.begun("2026-01-01T12:30:00.000Z")
+    later = begun.past(("2026-01-01T12:20:00.000Z", "new"), [], LOOK).ended(LOOK)
     assert (later.at, later.seen) == ("2026-01-01T12:30:00.000Z", {})
+    assert begun.ended(LOOK) == position  # it read nothing, so it saw nothing
 
 
 def test_a_cursor_is_the_same_after_it_was_written_down() -> None:

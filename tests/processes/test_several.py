@@ -74,7 +74,7 @@ def test_a_process_that_was_frozen_past_its_leases_does_no_harm(backfill: Desk, 
     sync = backfill.start("sync")
     wait_for(lambda: backfill.world.tool.seen["POST /api/1.0/batch"] > 20, 60)
     os.kill(frozen.pid, signal.SIGSTOP)
-    wait_for(lambda: is_done(backfill), 90)
+    wait_for(lambda: is_done(backfill), 180)
     os.kill(frozen.pid, signal.SIGCONT)
     wait_for(lambda: "lease lost" in str(frozen.stderr and frozen.stderr.readline()), 20)
     for process in (frozen, *others):
