@@ -19,12 +19,16 @@ LATE_COMMIT = 2  # seconds the stand-in may still be busy with a request whose s
 
 
 @contextmanager
-def won_deals(path: Path, count: int, state: str = "") -> Iterator[Desk]:
-    """A desk with that many won deals, all of them due by the rule's own backfill; its state is a file, or at the URL given."""
+def won_deals(path: Path, count: int, state: str = "", *, per_minute: int = 1_000_000) -> Iterator[Desk]:
+    """A desk with that many won deals, all of them due by the rule's own backfill; its state is a file, or at the URL given.
+
+    Each process sends the tool at most so many requests `per_minute`.
+    """
     rules = RULES.replace("projects_per_run: 10", f"projects_per_run: {10 * count}").replace(
         "  - name: onboard\n", "  - name: onboard\n    backfill: 2026-01-01\n"
     )
     mapping = local({})["mappings/asana.yaml"].replace("  workspace:", f"  late_commit_seconds: {LATE_COMMIT}\n  workspace:")
+    mapping = mapping.replace("per_minute: 1000000", f"per_minute: {per_minute}")
     with desk(path) as ready:
         if state:
             ready.env["HANDOFF_STATE"] = state

@@ -25,6 +25,7 @@ from tests.processes.picture import picture
 from tests.processes.watch import How, Moment, Watch
 
 REQUESTS_A_PROJECT = 14
+CREW_PACE = 150  # requests a minute and process: while one of them starts, the others shall not do it all
 CREATION = ("creating projects", "making sections", "making tasks", "linking tasks", "publishing")
 
 
@@ -60,6 +61,9 @@ class Play:
         self._watch = Watch([at.world.crm, at.world.tool])
         self._running: dict[Command, subprocess.Popen[str]] = {}
         self._rested = False
+        self._share = (
+            0.85 if crew == ALONE else 0.5
+        )  # of the kills, while there are projects to make: a crew of idle workers asks for nothing
         self._first = 0.1 * kills if crew == ALONE else 2  # who is killed reading holds up the others for a minute
         self.figures = Figures(projects)
 
@@ -78,10 +82,10 @@ class Play:
         return self.figures
 
     def _turn(self) -> None:
-        for command in set(self._crew) - self._running.keys():
+        for command in [command for command in self._crew if command not in self._running]:
             self._running[command] = self._desk.start(*command)
             self.figures.processes += 1
-        victim, moment = self._running[self._random.choice(self._crew)], self._moment()
+        victim, moment = next(iter(self._running.values())), self._moment()  # the eldest: it is at work by now
         struck: list[str] = []
 
         def strike() -> None:
@@ -116,7 +120,7 @@ class Play:
         if made >= self.figures.projects:
             at, most = ("", 5) if self._rested else ("writing back", 9)
         elif self.figures.kills >= self._first:
-            left = max(0.85 * self._kills - self.figures.kills, 1)
+            left = max(self._share * self._kills - self.figures.kills, 1)
             at, pause = choose.choice(("", "", *CREATION)), 0.03
             most = 4 + round(2 * REQUESTS_A_PROJECT * (self.figures.projects - made) / left)
         how: How = choose.choice(("lost", "answered", "later"))
@@ -126,7 +130,8 @@ class Play:
 def play(path: Path, *, projects: int, kills: int, seed: int, state: str = "", crew: Sequence[Command] = ALONE) -> Figures:
     """One backfill under fire. Raises AssertionError when a process ends by itself and badly."""
     wanted = undisturbed(path / "undisturbed", projects)
-    with won_deals(path / "killed", projects, state) as at:
+    pace = {} if crew == ALONE else {"per_minute": CREW_PACE}
+    with won_deals(path / "killed", projects, state, **pace) as at:
         figures = Play(at, projects=projects, kills=kills, seed=seed, crew=crew).run()
         figures.wrong = [*rest(at), *differences(picture(at.world), wanted)]
     return figures
