@@ -8,7 +8,7 @@ KILLS ?= 200
 SEED ?=
 STATE ?= sqlite
 
-.PHONY: help install demo test check format bench simulate nightly kills mutants lock docs clean
+.PHONY: help install demo test check format bench simulate nightly real kills mutants lock docs clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ demo: install ## the main job on loopback: make demo, or make demo DATA=<folder 
 	@$(RUN)/handoff demo $(if $(DATA),--data "$(DATA)")
 
 test: install ## every test
-	@$(RUN)/python -m pytest -n $(JOBS) -m "not nightly" $(ARGS)
+	@$(RUN)/python -m pytest -n $(JOBS) -m "not nightly and not real" $(ARGS)
 
 check: install ## format, lint, types
 	@$(RUN)/ruff format --check .
@@ -46,7 +46,10 @@ simulate: install ## the whole pipeline with faults everywhere: make simulate, S
 	@$(RUN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),500) --jobs $(JOBS)) $(ARGS)
 
 nightly: install ## the long property runs
-	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) $(ARGS)
+	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) -m "not real" $(ARGS)
+
+real: install ## install and start real servers (Odoo, Tryton, Redmine, Kanboard) below .real/, and run against them
+	@$(RUN)/python -m pytest -n $(JOBS) --dist loadgroup -m real tests/real $(ARGS)
 
 kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1] [STATE=postgresql]
 	@$(RUN)/python -m tests.processes.kills --kills $(KILLS) --state $(STATE) $(if $(SEED),--seed $(SEED))

@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import httpx
 
@@ -146,6 +146,58 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field as the system describes it. `type` is the system's own word; `choices` are its stored values with what people see (both may be
+    equal). `path` is how a mapping names it (`partner_id.email`), or the custom field's name for a tool.
+    """
+
+    path: str
+    label: str
+    type: str
+    custom: bool = False
+    required: bool = False
+    writable: bool = True
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object a mapping can read (`crm.lead`), or a kind of item a tool holds (`task`), with its fields. `kind` is ours, where one is meant."""
+
+    name: str
+    label: str
+    fields: tuple[FieldInfo, ...]
+    kind: CrmKind | ItemKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a pipeline. `status` is what a deal in it counts as, where the system says so."""
+
+    name: str
+    pipeline: str = ""
+    status: Literal["open", "won", "lost", ""] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who can own or be assigned: `id` is the system's."""
+
+    id: str
+    name: str
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a system says about itself, for `handoff discover`: its objects and fields, its stages, its people."""
+
+    objects: tuple[ObjectInfo, ...]
+    stages: tuple[Stage, ...] = ()
+    people: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of records. `cursor` resumes right after it; `total` is the expected number of records of the whole pull, if known."""
 
@@ -187,6 +239,8 @@ class Traits:
     repeatable   kinds whose creation may simply be repeated (set-like)
     fields       per kind, the item fields it can hold
     most_dependencies  how many dependencies one task may take part in, on either side (0: no limit)
+    instead      what stands in for a kind (`section`) or for a field (`task.followers`) that the tool holds in another form, in words the
+                 plan prints ("versions", "a line in the description"); such a kind or field is in `kinds` and `fields` all the same
     """
 
     find_lag: timedelta
@@ -197,6 +251,7 @@ class Traits:
     repeatable: frozenset[ItemKind]
     fields: Mapping[ItemKind, frozenset[str]]
     most_dependencies: int = 0
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from engine.blueprint import Rendered
 from engine.model import Item, ItemKind
@@ -12,21 +12,25 @@ from engine.model import Item, ItemKind
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a tool can do: the kinds it has, the fields each can hold, and how many dependencies one task may take part in (0: no limit)."""
+    """What a tool can do: the kinds it has, the fields each can hold, how many dependencies one task may take part in (0: no limit), and what
+    stands `instead` of a kind (`section`) or a field (`task.followers`) it holds in another form.
+    """
 
     kinds: frozenset[ItemKind]
     fields: Mapping[ItemKind, frozenset[str]]
     most_dependencies: int = 0
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
-    """The items a tool can hold, and a note for each kind, field or dependency that had to go."""
+    """The items a tool can hold, and a note for each kind, field or dependency that had to go or that something else stands in for."""
     notes: dict[str, None] = dict.fromkeys(rendered.notes)
     items: list[Item] = []
     for item in rendered.items:
         if item.kind not in abilities.kinds:
             notes[f"{target} has no {item.kind}: left out"] = None
             continue
+        notes.update(dict.fromkeys(_replaced(item, abilities.instead, target)))
         unfit = item.fields.keys() - abilities.fields.get(item.kind, frozenset(item.fields))
         for name in sorted(unfit):
             notes[f"{target} has no {name} on a {item.kind}: left out"] = None
@@ -34,6 +38,14 @@ def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
     if abilities.most_dependencies:
         items = _thin(items, abilities.most_dependencies, target, notes)
     return Rendered(tuple(items), tuple(notes))
+
+
+def _replaced(item: Item, instead: Mapping[str, str], target: str) -> Iterator[str]:
+    if words := instead.get(item.kind):
+        yield f"{target} has no {item.kind}: {words} instead"
+    for name, value in item.fields.items():
+        if value and (words := instead.get(f"{item.kind}.{name}")):
+            yield f"{target} has no {name} on a {item.kind}: {words} instead"
 
 
 def _thin(items: list[Item], most: int, target: str, notes: dict[str, None]) -> list[Item]:

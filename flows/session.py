@@ -79,7 +79,7 @@ def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Pla
         rulebook=Rulebook(rules.rules, places, scopes),
         blueprints=_blueprints(configuration, traits),
         texts=_texts(configuration),
-        abilities={name: Abilities(t.kinds, t.fields, t.most_dependencies) for name, t in traits.items()},
+        abilities={name: Abilities(t.kinds, t.fields, t.most_dependencies, t.instead) for name, t in traits.items()},
         limits=rules.limits,
     )
 

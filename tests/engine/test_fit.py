@@ -54,3 +54,13 @@ def test_no_task_takes_part_in_more_links_than_the_tool_allows(wanted: list[tupl
     assert all(count <= most for count in ends.values())
     lost = sum(len(item.depends_on) for item in items) - sum(len(item.depends_on) for item in fitted.items)
     assert bool(fitted.notes) == bool(lost)
+
+
+def test_what_stands_in_for_something_is_said_once_and_the_item_stays() -> None:
+    abilities = Abilities(KINDS, {}, instead={"section": "versions", "task.followers": "a line in the description", "task.start_on": "x"})
+    whole = Rendered(
+        (Item("s", "section", {"name": "Plan"}, "p", "p"), task("a", followers=("ann",)), task("b", followers=("ann",), start_on=None)), ()
+    )
+    fitted = fit(whole, abilities, "tool")
+    assert fitted.items == whole.items
+    assert fitted.notes == ("tool has no section: versions instead", "tool has no followers on a task: a line in the description instead")

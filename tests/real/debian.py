@@ -1,0 +1,52 @@
+"""Debian packages, fetched and unpacked into a folder. The system's package sources and its list of what is installed stay as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.real.place import Unavailable, home, need, run
+
+_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+
+
+def fetch(package: str, suite: str = "sid") -> Path:
+    """The newest package file of that name in the suite; the one fetched before is kept and used. Raises Unavailable."""
+    kept = home() / "debs" / suite
+    kept.mkdir(parents=True, exist_ok=True)
+    if found := sorted(kept.glob(f"{package}_*.deb")):
+        return found[-1]
+    run(["apt-get", "-c", _update(suite), "download", package], cwd=kept)
+    found = sorted(kept.glob(f"{package}_*.deb"))
+    if not found:
+        raise Unavailable(f"Debian's {suite} gave no package {package}")
+    return found[-1]
+
+
+def unpack(package: Path, into: Path) -> None:
+    """The package's files below `into`; none of its scripts runs."""
+    into.mkdir(parents=True, exist_ok=True)
+    run(["dpkg-deb", "-x", package, into])
+
+
+def _update(suite: str) -> Path:
+    """A configuration of apt that knows just this suite, with lists of its own, brought up to date."""
+    need("apt-get", "dpkg-deb", hint="these come from Debian packages")
+    if not _SOURCES.exists():
+        raise Unavailable(f"{_SOURCES} is not there, so it is not known where Debian's packages come from")
+    place = home() / "apt" / suite
+    configuration = place / "apt.conf"
+    if not configuration.exists():
+        for folder in ("lists/partial", "cache/archives/partial", "parts"):
+            (place / folder).mkdir(parents=True, exist_ok=True)
+        first = _SOURCES.read_text(encoding="utf-8").strip().split("\n\n")[0]
+        (place / "parts" / f"{suite}.sources").write_text(re.sub(r"(?m)^Suites:.*", f"Suites: {suite}", first) + "\n", encoding="utf-8")
+        run(["apt-get", "-c", _written(place / "new.conf", place), "update"])
+        (place / "new.conf").rename(configuration)
+    return configuration
+
+
+def _written(path: Path, place: Path) -> Path:
+    settings = {"State::lists": place / "lists", "Cache": place / "cache", "Etc::sourcelist": "/dev/null", "Etc::sourceparts": place / "parts"}
+    path.write_text("".join(f'Dir::{name} "{value}";\n' for name, value in settings.items()), encoding="utf-8")
+    return path
