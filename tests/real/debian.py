@@ -47,6 +47,11 @@ def _update(suite: str) -> Path:
 
 
 def _written(path: Path, place: Path) -> Path:
-    settings = {"State::lists": place / "lists", "Cache": place / "cache", "Etc::sourcelist": "/dev/null", "Etc::sourceparts": place / "parts"}
+    settings = {
+        "State::lists": place / "lists",
+        "Cache": place / "cache",
+        "Etc::sourcelist": "/dev/null",
+        "Etc::sourceparts": place / "parts",
+    }
     path.write_text("".join(f'Dir::{name} "{value}";\n' for name, value in settings.items()), encoding="utf-8")
     return path
