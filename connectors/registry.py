@@ -14,6 +14,7 @@ from engine.model import CrmKind, Read
 SYSTEMS: Mapping[str, str] = {
     "salesforce": "connectors.salesforce",
     "asana": "connectors.asana",
+    "odoo": "connectors.odoo",
 }
 
 

@@ -1,0 +1,59 @@
+"""How to reach one Odoo database: the `connection:` section of its mapping file, whichever role it plays."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+Protocol = Literal["auto", "json2", "jsonrpc"]
+
+
+class Connection(BaseModel):
+    """Where the server is, who we are there, and how it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str = Field(description="Address of the server, such as https://acme.odoo.com.")
+    database: str = Field("", description="Name of the database; may be left out where the server has just one and speaks JSON-2.")
+    key: SecretStr | None = Field(
+        None, description="API key of the integration user. JSON-2 needs one; JSON-RPC takes it in place of a password."
+    )
+    login: str = Field("", description="Login of the integration user; needed by JSON-RPC.")
+    password: SecretStr | None = Field(None, description="Password of that user, for JSON-RPC without a key.")
+    protocol: Protocol = Field(
+        "auto", description="json2 (from Odoo 19 on), jsonrpc (older servers), or auto: the server's version decides."
+    )
+    language: str = Field(
+        "en_US", pattern=r"^[a-z]{2,3}(_[A-Za-z]+)?$", description="Language in which stages, tags and countries are read."
+    )
+    at_once: int = Field(4, ge=1, le=32, description="Requests in flight at once.")
+    lookback_seconds: int = Field(120, ge=0, le=86_400, description="How far behind its position each run looks for late commits (source).")
+    page_size: int = Field(200, ge=1, le=2000, description="Records asked for per page (source).")
+    sweep_minutes: int = Field(15, ge=0, description="How often, at most, deleted records are looked for; 0: in every run (source).")
+    late_commit_seconds: int = Field(120, ge=0, description="How long a write whose answer was lost may still take effect (target).")
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("url must be an address such as https://acme.odoo.com, without a user and without a query")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if self.key is None and self.password is None:
+            raise ValueError("key is needed: an API key made in the preferences of the integration user")
+        if self.protocol == "json2" and self.key is None:
+            raise ValueError("key is needed by protocol: json2")
+        if self.protocol == "jsonrpc" and not (self.login and self.database):
+            raise ValueError("login and database are needed by protocol: jsonrpc")
+        return self
+
+    @property
+    def secret(self) -> str:
+        """What JSON-RPC sends in place of a password."""
+        secret = self.key or self.password
+        return secret.get_secret_value() if secret else ""
