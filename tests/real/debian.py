@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from tests.real.place import Unavailable, home, need, run
@@ -23,10 +25,32 @@ def fetch(package: str, suite: str = "sid") -> Path:
     return found[-1]
 
 
+def closure(packages: Sequence[str]) -> list[Path]:
+    """The package files of this machine's own release, with all they need that is not installed here; those fetched before are kept and used."""
+    kept = home() / "debs" / f"closure-{sha256(' '.join(packages).encode()).hexdigest()[:12]}"
+    if not (kept / "complete").exists():
+        need("apt-get", "dpkg-deb", hint="these come from Debian packages")
+        (kept / "partial").mkdir(parents=True, exist_ok=True)
+        install = ("install", "--yes", "--download-only", "--no-install-recommends", *packages)
+        options = (f"Dir::Cache::archives={kept}/", "Debug::NoLocking=1", "APT::Sandbox::User=")
+        run(["apt-get", "-c", _update(_release()), *(word for option in options for word in ("-o", option)), *install])
+        (kept / "complete").touch()
+    return sorted(kept.glob("*.deb"))
+
+
 def unpack(package: Path, into: Path) -> None:
     """The package's files below `into`; none of its scripts runs."""
     into.mkdir(parents=True, exist_ok=True)
     run(["dpkg-deb", "-x", package, into])
+
+
+def _release() -> str:
+    """The name of this machine's own release."""
+    told = Path("/etc/os-release")
+    found = re.search(r"(?m)^VERSION_CODENAME=(\w+)$", told.read_text(encoding="utf-8")) if told.exists() else None
+    if found is None:
+        raise Unavailable(f"{told} names no release, so it is not known which packages fit this machine")
+    return found[1]
 
 
 def _update(suite: str) -> Path:

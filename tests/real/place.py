@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -25,6 +26,14 @@ def home() -> Path:
     place = Path(os.environ.get("HANDOFF_REAL") or Path(__file__).resolve().parents[2] / ".real")
     place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Only one process at a time is in such a block of this name."""
+    with (home() / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def need(*programs: str, hint: str = "") -> None:

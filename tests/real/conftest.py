@@ -1,0 +1,31 @@
+"""One fixture a system: its real server, started once for all tests that ask for it. Where it cannot be had, they are skipped with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import pytest
+
+from tests.real.kanboard import Kanboard
+from tests.real.kanboard import kanboard as start_kanboard
+from tests.real.place import Unavailable
+
+S = TypeVar("S")
+
+
+def _started(server: AbstractContextManager[S]) -> Iterator[S]:
+    try:
+        ready = server.__enter__()
+    except Unavailable as why:
+        pytest.skip(str(why))
+    try:
+        yield ready
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def kanboard() -> Iterator[Kanboard]:
+    yield from _started(start_kanboard())
