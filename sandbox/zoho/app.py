@@ -1,0 +1,169 @@
+"""The stand-in of Zoho CRM's REST API: who may come in, what it costs, and which resource answers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from sandbox.web import Reply, Request
+from sandbox.zoho import people, records, settings, writes
+from sandbox.zoho.calls import Call, Handler, Pages
+from sandbox.zoho.errors import Refused, invalid_token, no_token, no_url, scope_mismatch, too_many, wrong_method
+from sandbox.zoho.limits import Limits
+from sandbox.zoho.oauth import OAuth, allows
+from sandbox.zoho.world import Clock, World
+
+VERSIONS = (2.0, 2.1, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+_MODULE = r"/(?P<module>[A-Za-z]\w*)"
+_RECORD = rf"{_MODULE}/(?P<id>\d+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`name` is what calls are counted under; `scope` what a token needs, `{module}` standing for the module asked for."""
+
+    method: str
+    path: re.Pattern[str]
+    name: str
+    scope: str
+    handler: Handler
+    cost: int = 1
+    heavy: bool = False
+
+
+def _route(method: str, path: str, name: str, scope: str, handler: Handler, *, cost: int = 1, heavy: bool = False) -> Route:
+    return Route(method, re.compile(path, re.ASCII), name, f"ZohoCRM.{scope}", handler, cost, heavy)
+
+
+ROUTES: tuple[Route, ...] = (
+    _route("GET", r"/settings/modules", "settings", "settings.modules.READ", settings.modules),
+    _route("GET", r"/settings/modules/(?P<name>\w+)", "settings", "settings.modules.READ", settings.one_module),
+    _route("GET", r"/settings/fields", "settings", "settings.fields.READ", settings.fields),
+    _route("GET", r"/settings/fields/(?P<id>\d+)", "settings", "settings.fields.READ", settings.one_field),
+    _route("GET", r"/settings/layouts", "settings", "settings.layouts.READ", settings.layouts),
+    _route("GET", r"/settings/pipeline", "settings", "settings.pipeline.READ", settings.pipelines),
+    _route("GET", r"/settings/related_lists", "settings", "settings.related_lists.READ", settings.related_lists),
+    _route("GET", r"/users", "users", "users.READ", people.users),
+    _route("GET", r"/users/(?P<id>\d+)", "users", "users.READ", people.one_user),
+    _route("GET", r"/org", "org", "org.READ", people.org),
+    _route("GET", rf"{_MODULE}/deleted", "deleted", "modules.{module}.READ", records.deleted, cost=2),
+    _route("GET", rf"{_MODULE}/actions/count", "count", "modules.{module}.READ", records.counted),
+    _route("POST", rf"{_MODULE}/upsert", "upsert", "modules.{module}.UPDATE", writes.upsert),
+    _route("GET", _MODULE, "list", "modules.{module}.READ", records.listed),
+    _route("POST", _MODULE, "insert", "modules.{module}.CREATE", writes.insert),
+    _route("PUT", _MODULE, "update", "modules.{module}.UPDATE", writes.update),
+    _route("DELETE", _MODULE, "delete", "modules.{module}.DELETE", writes.delete),
+    _route("GET", _RECORD, "get", "modules.{module}.READ", records.single),
+    _route("PUT", _RECORD, "update", "modules.{module}.UPDATE", writes.update_one),
+    _route("DELETE", _RECORD, "delete", "modules.{module}.DELETE", writes.delete_one),
+)
+
+
+@dataclass(slots=True)
+class _Failure:
+    name: str
+    error: Refused
+    times: int
+    skip: int
+
+
+class Zoho:
+    """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits` and
+    `pages` are settings of the API.
+
+    `calls` counts requests by name: token, settings, users, org, list, get, deleted, insert, update, upsert, delete, count and so on.
+    `api_domain`, when set, is what the accounts server tells instead of the host it was asked at.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        time_zone: str = "Asia/Kolkata",
+        edition: str = "enterprise",
+        credits: int = 0,
+        api_domain: str = "",
+        pipelines: bool = True,
+    ) -> None:
+        self.world = World(clock, time_zone=time_zone, edition=edition, pipelines=pipelines)
+        self.oauth = OAuth(clock, api_domain=api_domain)
+        self.limits = Limits(clock, edition, credits=credits)
+        self.pages = Pages()
+        self.calls: Counter[str] = Counter()
+        self._failures: list[_Failure] = []
+
+    def fail(self, name: str, code: str, message: str = "", *, status: int = 400, times: int = 1, skip: int = 0) -> None:
+        """Lets `skip` calls of a name pass, then refuses `times` of them in Zoho's own words, with nothing done."""
+        self._failures.append(_Failure(name, Refused(code, message or code, status), times, skip))
+
+    def spend(self, cost: int) -> None:
+        self.limits.spend(cost)
+
+    def admit(self, request: Request) -> Reply | None:
+        """Refuses what is one call in flight too many. The accounts server does not count them."""
+        if request.path.startswith("/oauth/") or self.limits.start(heavy=_is_heavy(request)):
+            return None
+        return too_many("You have made too many requests. Please try again later").reply()
+
+    def release(self, request: Request) -> None:
+        if not request.path.startswith("/oauth/"):
+            self.limits.end(heavy=_is_heavy(request))
+
+    def handle(self, request: Request) -> Reply:
+        try:
+            if request.path.startswith("/oauth/"):
+                self._count("token")
+                return self.oauth.answer(request) or no_url().reply()
+            reply = self._guarded(request)
+        except Refused as refused:
+            reply = refused.reply()
+        left = self.limits.left
+        counted = {"X-API-CREDITS-REMAINING": str(left)} if left * 2 <= self.limits.credits else {}
+        return Reply(reply.status, reply.body, {**counted, **reply.headers})
+
+    def _guarded(self, request: Request) -> Reply:
+        route, call = self._find(request)
+        self._count(route.name)
+        self._let_in(request, route, call)
+        if self.limits.left < route.cost:
+            raise too_many("You have exceeded the API credits of your organization")
+        self.limits.spend(route.cost)
+        return route.handler(call)
+
+    def _let_in(self, request: Request, route: Route, call: Call) -> None:
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() not in ("zoho-oauthtoken", "bearer") or not text:
+            raise no_token()
+        token = self.oauth.find(text, request.headers.get("host", ""))
+        if token is None:
+            raise invalid_token()
+        if not allows(token.scopes, route.scope.format(module=call.parts.get("module", ""))):
+            raise scope_mismatch()
+
+    def _count(self, name: str) -> None:
+        self.calls[name] += 1
+        for failure in self._failures:
+            if failure.name != name or failure.times == 0:
+                continue
+            if failure.skip > 0:
+                failure.skip -= 1
+                continue
+            failure.times -= 1
+            raise failure.error
+
+    def _find(self, request: Request) -> tuple[Route, Call]:
+        found = re.fullmatch(r"/crm/v(\d(?:\.\d)?)(/.*)", request.path)
+        if found is None or float(found[1]) not in VERSIONS:
+            raise no_url()
+        wrong = False
+        for route in ROUTES:
+            if parts := route.path.fullmatch(found[2]):
+                if route.method == request.method:
+                    return route, Call(self, request, float(found[1]), parts.groupdict())
+                wrong = True
+        raise wrong_method() if wrong else no_url()
+
+
+def _is_heavy(request: Request) -> bool:
+    return request.path.endswith("/coql")
