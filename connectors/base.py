@@ -241,6 +241,7 @@ class Traits:
     most_dependencies  how many dependencies one task may take part in, on either side (0: no limit)
     instead      what stands in for a kind (`section`) or for a field (`task.followers`) that the tool holds in another form, in words the
                  plan prints ("versions", "a line in the description"); such a kind or field is in `kinds` and `fields` all the same
+    unique       kinds of which the tool itself holds one per key at most, however late or often a creation arrives; a second one gives the first
     """
 
     find_lag: timedelta
@@ -252,6 +253,7 @@ class Traits:
     fields: Mapping[ItemKind, frozenset[str]]
     most_dependencies: int = 0
     instead: Mapping[str, str] = field(default_factory=dict)
+    unique: frozenset[ItemKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,9 +157,9 @@ STORIES: tuple[Story, ...] = (
 )
 
 
-def play(story: Story) -> Sync:
+def play(story: Story, kind: type[Sync] = Sync) -> Sync:
     """Tell it, let things quieten down, see that all is well."""
-    machine = Sync()
+    machine = kind()
     try:
         story(machine)
         machine.all_well_after_all()

@@ -43,9 +43,10 @@ class Wrong(AssertionError):
 
 
 class Sync(RuleBasedStateMachine):
-    """`examples` counts the machines made, for those who want to know how many a fault needed."""
+    """`examples` counts the machines made, for those who want to know how many a fault needed. `wears`: the tool has always these ways."""
 
     examples: ClassVar[int] = 0
+    wears: ClassVar[Ways | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Sync(RuleBasedStateMachine):
     @initialize(ways=_ways)
     def begin(self, ways: Ways = Ways()) -> None:  # noqa: B008 - frozen
         """First contact: what is there already is history, and nothing follows from it. Then a deal is won."""
-        self.world = World(Path(self.folder.name, "state.db"), ways)
+        self.world = World(Path(self.folder.name, "state.db"), self.wears or ways)
         self.world.tool.complete = lambda key: self.born_with.get(key, set())
         self.world.crm.add("Old", won=True)
         self.world.sync()
@@ -208,17 +209,18 @@ class Sync(RuleBasedStateMachine):
         things = self._things()
         if project not in things or not things[project].public:
             raise Wrong(f"won deal never acted on: {deal}")
-        wanted = _wanted(project, row.name, row.lines)
+        kinds = self.world.tool.ways.kinds
+        wanted = self._wanted(project, row.name, row.lines)
         if missing := wanted.keys() - things.keys():
             raise Wrong(f"missing: {', '.join(sorted(missing))}")
         for key, (parent, section, fields) in wanted.items():
             thing = things[key]
             if key != project and (thing.project, thing.parent) != (things[project].id, things[parent].id):
                 raise Wrong(f"wrong parent: {key}")
-            if thing.section != (things[section].id if section else ""):
+            if "section" in kinds and thing.section != (things[section].id if section else ""):
                 raise Wrong(f"wrong section: {key}")
             self._is_current(thing, fields)
-        for at in range(len(row.lines)):
+        for at in range(len(row.lines) if "dependency" in kinds else 0):
             if things[f"{project}/line:line {at}"].waits != [things[f"{project}/kickoff"].id]:
                 raise Wrong(f"wrong dependencies: {project}/line:line {at}")
         if self.world.crm.told.get(deal, {}).get("Key") != project:
@@ -242,10 +244,15 @@ class Sync(RuleBasedStateMachine):
     def _deal(self, pick: int) -> str:
         return self._deals()[pick % len(self._deals())]
 
+    def _wanted(self, project: str, name: str, lines: Sequence[str]) -> dict[str, tuple[str, str, dict[str, Any]]]:
+        """What the tool can hold of what a project consists of."""
+        section = "section" in self.world.tool.ways.kinds
+        return {key: value for key, value in _wanted(project, name, lines).items() if section or key != f"{project}/begin"}
+
     def _win(self, deal: str) -> None:
         self.world.crm.change(deal, won=True)
         row = self.world.crm.deals[deal]
-        self.born_with.setdefault(_key(deal), set(_wanted(_key(deal), "", row.lines)) - {_key(deal)})
+        self.born_with.setdefault(_key(deal), set(self._wanted(_key(deal), "", row.lines)) - {_key(deal)})
 
     def _visible(self) -> list[Thing]:
         tool = self.world.tool

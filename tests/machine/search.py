@@ -15,11 +15,17 @@ ALL = (Phase.generate, Phase.shrink)
 
 
 def search(
-    examples: int, *, steps: int = 10, phases: Sequence[Phase] = ALL, verbosity: Verbosity = Verbosity.normal, derandomize: bool = True
+    examples: int,
+    *,
+    machine: type[Sync] = Sync,
+    steps: int = 10,
+    phases: Sequence[Phase] = ALL,
+    verbosity: Verbosity = Verbosity.normal,
+    derandomize: bool = True,
 ) -> None:
     """Raises what the machine found, the shortest way to it told."""
     run_state_machine_as_test(
-        Sync,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

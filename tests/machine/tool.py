@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -43,12 +43,30 @@ FIELDS: dict[ItemKind, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How awkward a tool is: look-ups that lag, lost writes that still take effect, projects seen from birth, small batches."""
+    """How awkward a tool is: look-ups that lag, lost writes that still take effect, projects seen from birth, small batches; and what it has:
+    kinds, fields, kinds that may be made again, kinds it holds one of per key.
+    """
 
     lag: timedelta = timedelta()
     late: timedelta = timedelta(seconds=60)
     provisional: bool = True
     batch: int = 3
+    kinds: frozenset[ItemKind] = KINDS
+    fields: Mapping[ItemKind, frozenset[str]] = field(default_factory=lambda: FIELDS, hash=False)
+    repeatable: frozenset[ItemKind] = frozenset({"dependency"})
+    unique: frozenset[ItemKind] = frozenset()
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(self.lag, self.late, self.provisional, self.batch, self.kinds, self.repeatable, self.fields, unique=self.unique)
+
+    @classmethod
+    def of(cls, traits: Traits) -> Ways:
+        """Those of a tool with these traits; what it is written is held as it is."""
+        fields = {kind: traits.fields.get(kind, FIELDS[kind]) & FIELDS[kind] for kind in traits.kinds}
+        return cls(
+            traits.find_lag, traits.late_commit, traits.provisional, traits.batch, traits.kinds, fields, traits.repeatable, traits.unique
+        )
 
 
 class Wire(Protocol):
@@ -150,8 +168,7 @@ class AwkwardTarget(MemoryTarget):
         super().__init__(tool)
         self.awkward = tool
         self.wire = wire
-        ways = tool.ways
-        self.traits = Traits(ways.lag, ways.late, ways.provisional, ways.batch, KINDS, frozenset({"dependency"}), FIELDS)
+        self.traits = tool.ways.traits
 
     async def ask(self, operation: str, act: Callable[[str], Any]) -> Any:
         def arrived(trouble: str) -> Any:
@@ -193,7 +210,12 @@ class AwkwardTarget(MemoryTarget):
         if create.item.kind == "dependency" and not {create.parent, *create.depends_on} <= self.tool.things.keys():
             self.awkward.wrongs.append("dependency without its tasks")
             return Rejected("no such task", system=self.system)
-        return super().create(create)
+        if create.item.kind not in self.traits.kinds:
+            self.awkward.wrongs.append(f"{create.item.kind} sent to a tool without any")
+        if unheld := create.item.fields.keys() - self.traits.fields.get(create.item.kind, create.item.fields.keys()):
+            self.awkward.wrongs.append(f"{', '.join(sorted(unheld))} sent to a tool that cannot hold it")
+        twins = [thing for thing in self.tool.of(create.item.kind) if thing.key == create.item.key]
+        return self.told(twins[0]) if twins and create.item.kind in self.traits.unique else super().create(create)
 
     def update(self, update: Update) -> Outcome:
         thing = self.tool.things.get(update.id)
@@ -249,6 +271,6 @@ class AwkwardTarget(MemoryTarget):
         return act()
 
     def doubt(self, write: Write) -> ConnectorError:
-        if isinstance(write, Create) and write.item.kind != "dependency":
+        if isinstance(write, Create) and write.item.kind not in self.traits.repeatable:
             return Ambiguous("no answer", system=self.system)
         return Transient("no answer", system=self.system)

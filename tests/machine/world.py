@@ -63,13 +63,13 @@ class Quick(Session):
 
     def __post_init__(self) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "make_planner", lambda *_: planner())
+            patch.setattr(session, "make_planner", lambda _, traits: planner_for(Ways.of(traits["tool"])))
             super().__post_init__()
 
 
 @cache
-def planner() -> Planner:
-    return make_planner(loaded().configuration, {"tool": AwkwardTarget(AwkwardTool(Clock(), Ways())).traits})
+def planner_for(ways: Ways) -> Planner:
+    return make_planner(loaded().configuration, {"tool": ways.traits})
 
 
 class World:

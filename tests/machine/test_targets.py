@@ -1,0 +1,45 @@
+"""Every promise holds for each tool there is a connector for, as far as its traits go: the machine runs with an awkward tool that wears them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connectors.base import Runtime, Traits
+from connectors.registry import SYSTEMS, connection_model, target_opener
+from engine.yaml import parse
+from tests.machine.examples import DEATHS, STORIES, play
+from tests.machine.machine import Sync
+from tests.machine.search import NIGHTLY, search
+from tests.machine.tool import Ways
+
+MAPPINGS = Path(__file__).parents[2] / "mappings"
+TARGETS = [system for system in SYSTEMS if target_opener(system) is not None]
+
+
+def traits_of(system: str) -> Traits:
+    """The traits of a target connected as its shipped mapping says; nothing is asked of any server."""
+    text = (MAPPINGS / f"{system}.yaml").read_text(encoding="utf-8")
+    filled = re.sub(r"\$\{(\w+)\}", lambda name: "http://tool.test" if name[1].endswith("URL") else "anything", text)
+    connection = connection_model(system)(**parse(filled.encode(), f"{system}.yaml").data["connection"])
+    opener = target_opener(system)
+    assert opener is not None
+    return opener(connection, fields={}, runtime=Runtime()).traits
+
+
+def like(system: str) -> type[Sync]:
+    return type(f"Like{system.title()}", (Sync,), {"wears": Ways.of(traits_of(system))})
+
+
+@pytest.mark.timeout(7200 if NIGHTLY else 600)
+@pytest.mark.parametrize("system", TARGETS)
+def test_nothing_twice_and_nothing_lost_in_a_tool_like(system: str) -> None:
+    search(5_000, machine=like(system), steps=20, derandomize=False) if NIGHTLY else search(60, machine=like(system))
+
+
+@pytest.mark.parametrize("system", TARGETS)
+def test_all_is_well_after_every_story_and_a_death_anywhere_in_a_tool_like(system: str) -> None:
+    for story in (*STORIES, *DEATHS):
+        play(story, like(system))
