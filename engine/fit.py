@@ -26,9 +26,11 @@ def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
     """The items a tool can hold, and a note for each kind, field or dependency that had to go or that something else stands in for."""
     notes: dict[str, None] = dict.fromkeys(rendered.notes)
     items: list[Item] = []
+    gone: set[str] = set()
     for item in rendered.items:
         if item.kind not in abilities.kinds:
             notes[f"{target} has no {item.kind}: left out"] = None
+            gone.add(item.key)
             continue
         notes.update(dict.fromkeys(_replaced(item, abilities.instead, target)))
         unfit = item.fields.keys() - abilities.fields.get(item.kind, frozenset(item.fields))
@@ -37,7 +39,7 @@ def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
         items.append(replace(item, fields={name: value for name, value in item.fields.items() if name not in unfit}) if unfit else item)
     if abilities.most_dependencies:
         items = _thin(items, abilities.most_dependencies, target, notes)
-    return Rendered(tuple(items), tuple(notes))
+    return Rendered(tuple(replace(item, section="") if item.section in gone else item for item in items), tuple(notes))
 
 
 def _replaced(item: Item, instead: Mapping[str, str], target: str) -> Iterator[str]:

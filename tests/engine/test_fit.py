@@ -64,3 +64,9 @@ def test_what_stands_in_for_something_is_said_once_and_the_item_stays() -> None:
     fitted = fit(whole, abilities, "tool")
     assert fitted.items == whole.items
     assert fitted.notes == ("tool has no section: versions instead", "tool has no followers on a task: a line in the description instead")
+
+
+def test_a_task_of_a_section_that_goes_stands_in_the_project_itself() -> None:
+    section, inside = Item("s", "section", {"name": "Plan"}, "p", "p"), Item("a", "task", {"name": "a"}, "p", "p", "s")
+    fitted = fit(Rendered((section, inside), ()), Abilities(frozenset({"project", "task"}), {}), "x")
+    assert fitted.items == (Item("a", "task", {"name": "a"}, "p", "p", ""),)

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
-from connectors.base import Runtime, Traits
-from connectors.registry import SYSTEMS, connection_model, target_opener
-from engine.yaml import parse
 from tests.machine.examples import DEATHS, STORIES, play
 from tests.machine.machine import Sync
 from tests.machine.search import NIGHTLY, search
 from tests.machine.tool import Ways
-
-MAPPINGS = Path(__file__).parents[2] / "mappings"
-TARGETS = [system for system in SYSTEMS if target_opener(system) is not None]
-
-
-def traits_of(system: str) -> Traits:
-    """The traits of a target connected as its shipped mapping says; nothing is asked of any server."""
-    text = (MAPPINGS / f"{system}.yaml").read_text(encoding="utf-8")
-    filled = re.sub(r"\$\{(\w+)\}", lambda name: "http://tool.test" if name[1].endswith("URL") else "anything", text)
-    connection = connection_model(system)(**parse(filled.encode(), f"{system}.yaml").data["connection"])
-    opener = target_opener(system)
-    assert opener is not None
-    return opener(connection, fields={}, runtime=Runtime()).traits
+from tests.targets import TARGETS, traits_of
 
 
 def like(system: str) -> type[Sync]:

@@ -125,7 +125,8 @@ class _Oracle:
         yield from self._current(key, gid, "name", project["name"], f"{name} onboarding", id_=row["Id"], column="Name")
         yield from self._current(key, gid, "notes", words(project["notes"]), line(notes))
         value = next(field for field, held in self.board.custom_fields.items() if held["name"] == "Value")
-        yield from self._current(key, gid, "custom_fields", project["custom_fields"].get(value), float(row["Amount"]), custom=value)
+        if "custom" in self.stage.traits.fields["project"]:
+            yield from self._current(key, gid, "custom_fields", project["custom_fields"].get(value), float(row["Amount"]), custom=value)
         for slot, field, wanted in (("kickoff", "name", f"Kick off {name}"), ("kickoff", "notes", f"Worth {row['Amount']:g}")):
             task = self._task(f"{key}/{slot}")
             if task is not None:
@@ -170,7 +171,14 @@ class _Oracle:
     def _comments(self, gid: str, key: str, row: Row) -> Iterator[str]:
         past, since, kickoff = self.deals[row["Id"]], self.watch.baselined, self._task(f"{key}/kickoff")
         changes = [new.order for old, new in pairwise(past) if old.row["Amount"] != new.row["Amount"]]
-        if since is None or kickoff is None or not changes or not self._was_there(past) or changes[-1] < since:
+        if (
+            since is None
+            or kickoff is None
+            or "comment" not in self.stage.traits.kinds
+            or not changes
+            or not self._was_there(past)
+            or changes[-1] < since
+        ):
             return
         if not all(seen.row["IsWon"] and not seen.row["IsDeleted"] for seen in past if seen.order >= changes[-1]):
             return

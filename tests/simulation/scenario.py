@@ -63,12 +63,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    """`like` names the target whose traits the tool wears: what that one has not, this one has not."""
+
     seed: int
     entries: tuple[Step | Sync, ...]
     faults: tuple[Fault, ...]
     page_rows: int = 2000
     find_lag: float = 0.0
     workers: int = 1
+    like: str = "asana"
 
     def without(self, entries: Sequence[object] = (), faults: Sequence[object] = ()) -> Scenario:
         """The same, some parts left out; they are told apart by identity."""
@@ -82,6 +85,7 @@ class Scenario:
     def __str__(self) -> str:
         world = f"pages of {self.page_rows} rows" + (f", look-ups lag {self.find_lag:g} s" if self.find_lag else "")
         world += f", {self.workers} workers" if self.workers > 1 else ""
+        world += f", a tool that has what {self.like} has" if self.like != "asana" else ""
         return "\n".join(f"  {each}" for each in (world, *self.entries, *self.faults))
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors.base import Conflict, Gone, Remote, Runtime, Source, Target
+from connectors.base import Conflict, Gone, Remote, Runtime, Source, Target, Traits
 from flows.apply import Drain
 from flows.pipeline import Options, Summary, run_sync
 from flows.session import Session, connect
@@ -23,6 +23,7 @@ from tests.simulation.loop import VirtualClock
 from tests.simulation.scenario import Fault, Scenario, Step, Sync
 from tests.simulation.watch import Row, Watch
 from tests.simulation.wire import FragileStore, Network, Process
+from tests.targets import traits_of
 
 _STAGES = {"open": "Prospecting", "won": "Closed Won", "lost": "Closed Lost"}
 _OTHER = "Pat's own"
@@ -53,6 +54,7 @@ class Stage(World):
         self.configured = self.loaded
         self.sf.page_rows = scenario.page_rows
         self.other = self.org.insert("User", {"LastName": "Other", "Username": "o@example.com", "Email": "o@example.com"})
+        self.traits = worn(traits_of("asana"), traits_of(scenario.like))
         self.watch = Watch(self)
         self._faults, self._counts = list(scenario.faults), Counter[str]()
         self._tokens = dict(self.board.tokens)
@@ -345,6 +347,7 @@ class Stage(World):
         runtime = Runtime(clock=clock, sleep=self.clock.sleep, random=chance, transport=network)
         try:
             async with connect(self.configured, runtime) as (sources, targets):
+                targets["asana"].traits = self.traits
                 if self.scenario.find_lag:
                     lag(targets["asana"], timedelta(seconds=self.scenario.find_lag), self)
                 yield Work(store, sources, targets, runtime)
@@ -401,6 +404,21 @@ class Stage(World):
             for intent in parked:
                 outbox.retry(intent.seq, now)
             return len(parked) + store.retry_back()
+
+
+def worn(own: Traits, other: Traits) -> Traits:
+    """What a tool can do that has no more than another one has."""
+    fields = {kind: own.fields[kind] & other.fields.get(kind, own.fields[kind]) for kind in own.kinds & other.kinds}
+    return replace(
+        own,
+        kinds=frozenset(fields),
+        fields=fields,
+        batch=min(own.batch, other.batch),
+        find_lag=max(own.find_lag, other.find_lag),
+        late_commit=max(own.late_commit, other.late_commit),
+        most_dependencies=min(filter(None, (own.most_dependencies, other.most_dependencies)), default=0),
+        instead=other.instead,
+    )
 
 
 def lag(target: Target, span: timedelta, stage: Stage) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from tests.simulation.__main__ import main, replay, tell
 from tests.simulation.scenario import Fault, Scenario, Step, Sync, crowd, generate
 from tests.simulation.shrink import shrink
 from tests.simulation.simulate import simulate
+from tests.targets import TARGETS
 
-SEEDS, CHUNK, SHARED = 500, 10, 20
+SEEDS, CHUNK, SHARED, LIKE = 500, 10, 20, 40
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,6 +52,22 @@ def test_every_promise_holds_for_four_workers_on_one_server(first: int, fresh_st
 def test_every_promise_holds_for_four_workers_and_many_seeds(first: int, fresh_state: Callable[[], str]) -> None:
     for seed in range(first, first + 50):
         outcome = simulate(crowd(generate(seed)), fresh_state())
+        assert not outcome.violations, tell(outcome)
+
+
+@pytest.mark.parametrize("system", [system for system in TARGETS if system != "asana"])
+def test_every_promise_holds_for_a_tool_that_has_no_more_than(system: str) -> None:
+    for seed in range(LIKE):
+        outcome = simulate(replace(generate(seed), like=system))
+        assert not outcome.violations, tell(outcome)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("system", [system for system in TARGETS if system != "asana"])
+def test_every_promise_holds_for_very_many_seeds_and_a_tool_that_has_no_more_than(system: str) -> None:
+    for seed in range(LIKE, 2000):
+        outcome = simulate(replace(generate(seed), like=system))
         assert not outcome.violations, tell(outcome)
 
 

@@ -172,9 +172,10 @@ class Watch:
             waits = {"scope": "kickoff", "done": "scope", **dict.fromkeys(lines, "scope")}
         tasks = {self.key_of.get(row["gid"], "").removeprefix(f"{key}/"): row for row in self._rows(gid)}
         missing = sorted(slots - tasks.keys())
-        if [board.sections[each]["name"] for each in board.sections_of[gid]] != sections:
+        kinds = self.stage.traits.kinds
+        if "section" in kinds and [board.sections[each]["name"] for each in board.sections_of[gid]] != sections:
             missing.append("its sections")
-        for slot, before in waits.items():
+        for slot, before in waits.items() if "dependency" in kinds else ():
             if slot in tasks and before in tasks and tasks[before]["gid"] not in tasks[slot]["dependencies"]:
                 missing.append(f"{slot} waiting for {before}")
         return missing
