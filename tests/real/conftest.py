@@ -10,6 +10,8 @@ import pytest
 
 from tests.real.kanboard import Kanboard
 from tests.real.kanboard import kanboard as start_kanboard
+from tests.real.odoo import Odoo
+from tests.real.odoo import server as start_odoo
 from tests.real.place import Unavailable
 
 S = TypeVar("S")
@@ -29,3 +31,8 @@ def _started(server: AbstractContextManager[S]) -> Iterator[S]:
 @pytest.fixture(scope="session")
 def kanboard() -> Iterator[Kanboard]:
     yield from _started(start_kanboard())
+
+
+@pytest.fixture(scope="session")
+def odoo() -> Iterator[Odoo]:
+    yield from _started(start_odoo())

@@ -38,10 +38,10 @@ def closure(packages: Sequence[str]) -> list[Path]:
     return sorted(kept.glob("*.deb"))
 
 
-def unpack(package: Path, into: Path) -> None:
-    """The package's files below `into`; none of its scripts runs."""
+def unpack(package: Path, into: Path, *choice: str) -> None:
+    """The package's files below `into`; none of its scripts runs. `choice` are words for tar that say which files."""
     into.mkdir(parents=True, exist_ok=True)
-    run(["dpkg-deb", "-x", package, into])
+    run(["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -x -C "$@"', package, into, *choice])
 
 
 def _release() -> str:
