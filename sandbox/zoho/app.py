@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from sandbox.web import Reply, Request
-from sandbox.zoho import people, records, settings, writes
+from sandbox.zoho import blueprint, bulk, coql, people, records, related, search, settings, watch, writes
 from sandbox.zoho.calls import Call, Handler, Pages
 from sandbox.zoho.errors import Refused, invalid_token, no_token, no_url, scope_mismatch, too_many, wrong_method
 from sandbox.zoho.limits import Limits
@@ -47,6 +47,14 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", r"/users", "users", "users.READ", people.users),
     _route("GET", r"/users/(?P<id>\d+)", "users", "users.READ", people.one_user),
     _route("GET", r"/org", "org", "org.READ", people.org),
+    _route("POST", r"/coql", "coql", "coql.READ", coql.query, heavy=True),
+    _route("POST", r"/actions/watch", "watch", "notifications.CREATE", watch.enable),
+    _route("PUT", r"/actions/watch", "watch", "notifications.UPDATE", watch.replace_all),
+    _route("PATCH", r"/actions/watch", "watch", "notifications.UPDATE", watch.change),
+    _route("GET", r"/actions/watch", "watch", "notifications.READ", watch.listed),
+    _route("DELETE", r"/actions/watch", "watch", "notifications.DELETE", watch.disable),
+    _route("GET", r"/[Cc]ontacts/roles", "roles", "modules.contacts.READ", related.roles),
+    _route("GET", rf"{_MODULE}/search", "search", "modules.{module}.READ", search.search),
     _route("GET", rf"{_MODULE}/deleted", "deleted", "modules.{module}.READ", records.deleted, cost=2),
     _route("GET", rf"{_MODULE}/actions/count", "count", "modules.{module}.READ", records.counted),
     _route("POST", rf"{_MODULE}/upsert", "upsert", "modules.{module}.UPDATE", writes.upsert),
@@ -57,6 +65,19 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", _RECORD, "get", "modules.{module}.READ", records.single),
     _route("PUT", _RECORD, "update", "modules.{module}.UPDATE", writes.update_one),
     _route("DELETE", _RECORD, "delete", "modules.{module}.DELETE", writes.delete_one),
+    _route("GET", rf"{_RECORD}/actions/blueprint", "blueprint", "modules.{module}.READ", blueprint.read),
+    _route("PUT", rf"{_RECORD}/actions/blueprint", "blueprint", "modules.{module}.UPDATE", blueprint.move),
+    _route("GET", rf"{_RECORD}/__timeline", "timeline", "modules.{module}.READ", related.timeline),
+    _route("POST", rf"{_RECORD}/Notes", "notes", "modules.notes.CREATE", related.add_notes),
+    _route("GET", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.READ", related.listed),
+    _route("PUT", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.UPDATE", related.link),
+    _route("DELETE", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.DELETE", related.unlink),
+)
+
+BULK: tuple[Route, ...] = (
+    _route("POST", r"/read", "bulk", "bulk.READ", bulk.create, cost=50),
+    _route("GET", r"/read/(?P<id>\d+)", "bulk", "bulk.READ", bulk.status),
+    _route("GET", r"/read/(?P<id>\d+)/result", "bulk", "bulk.READ", bulk.result),
 )
 
 
@@ -69,8 +90,8 @@ class _Failure:
 
 
 class Zoho:
-    """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits` and
-    `pages` are settings of the API.
+    """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits`, `pages`,
+    `bulk` and `watch` are settings of the API.
 
     `calls` counts requests by name: token, settings, users, org, list, get, deleted, insert, update, upsert, delete, count and so on.
     `api_domain`, when set, is what the accounts server tells instead of the host it was asked at.
@@ -90,6 +111,9 @@ class Zoho:
         self.oauth = OAuth(clock, api_domain=api_domain)
         self.limits = Limits(clock, edition, credits=credits)
         self.pages = Pages()
+        self.bulk = bulk.Bulk()
+        self.watch = watch.Watch(self.world)
+        self.world.listeners.append(self.watch.hear)
         self.calls: Counter[str] = Counter()
         self._failures: list[_Failure] = []
 
@@ -125,20 +149,28 @@ class Zoho:
     def _guarded(self, request: Request) -> Reply:
         route, call = self._find(request)
         self._count(route.name)
-        self._let_in(request, route, call)
+        self.let(route.scope.format(module=call.parts.get("module", "")), call)
         if self.limits.left < route.cost:
             raise too_many("You have exceeded the API credits of your organization")
         self.limits.spend(route.cost)
         return route.handler(call)
 
-    def _let_in(self, request: Request, route: Route, call: Call) -> None:
+    def sent(self) -> list[watch.Delivery]:
+        """What Zoho would send out now: notifications and the callbacks of bulk jobs. Each is given once."""
+        found = [*self.watch.outbox, *bulk.settle(self.bulk.jobs, self.world.clock())]
+        self.watch.outbox.clear()
+        return found
+
+    def let(self, scope: str, call: Call) -> None:
+        """Raises OAUTH_SCOPE_MISMATCH when the request's token is not good for the scope, and 401s when it is not good at all."""
+        request = call.request
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() not in ("zoho-oauthtoken", "bearer") or not text:
             raise no_token()
         token = self.oauth.find(text, request.headers.get("host", ""))
         if token is None:
             raise invalid_token()
-        if not allows(token.scopes, route.scope.format(module=call.parts.get("module", ""))):
+        if not allows(token.scopes, scope):
             raise scope_mismatch()
 
     def _count(self, name: str) -> None:
@@ -153,14 +185,14 @@ class Zoho:
             raise failure.error
 
     def _find(self, request: Request) -> tuple[Route, Call]:
-        found = re.fullmatch(r"/crm/v(\d(?:\.\d)?)(/.*)", request.path)
-        if found is None or float(found[1]) not in VERSIONS:
+        found = re.fullmatch(r"/crm(/bulk)?/v(\d(?:\.\d)?)(/.*)", request.path)
+        if found is None or float(found[2]) not in VERSIONS:
             raise no_url()
         wrong = False
-        for route in ROUTES:
-            if parts := route.path.fullmatch(found[2]):
+        for route in BULK if found[1] else ROUTES:
+            if parts := route.path.fullmatch(found[3]):
                 if route.method == request.method:
-                    return route, Call(self, request, float(found[1]), parts.groupdict())
+                    return route, Call(self, request, float(found[2]), parts.groupdict())
                 wrong = True
         raise wrong_method() if wrong else no_url()
 

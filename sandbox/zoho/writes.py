@@ -18,12 +18,12 @@ TRIGGERS = frozenset({"approval", "workflow", "blueprint", "pathfinder", "orches
 
 def insert(call: Call) -> Reply:
     module = call.module()
-    return _each(call, 201, lambda row, path: _insert(call, module, row, path))
+    return results(call, 201, lambda row, path: add(call, module, row, path))
 
 
 def update(call: Call) -> Reply:
     module = call.module()
-    return _each(call, 200, lambda row, path: _update(call, module, row, path))
+    return results(call, 200, lambda row, path: _update(call, module, row, path))
 
 
 def update_one(call: Call) -> Reply:
@@ -32,7 +32,7 @@ def update_one(call: Call) -> Reply:
         raise no_record()
     if id not in call.world.rows[module.name]:
         return Reply.json(400, {"data": [no_record().body()]})
-    return _each(call, 200, lambda row, path: _update(call, module, {**row, "id": id}, path), most=1)
+    return results(call, 200, lambda row, path: _update(call, module, {**row, "id": id}, path), most=1)
 
 
 def upsert(call: Call) -> Reply:
@@ -40,7 +40,7 @@ def upsert(call: Call) -> Reply:
     named = call.body().get("duplicate_check_fields")
     if named is not None and (not isinstance(named, list) or not all(isinstance(each, str) for each in named)):
         raise Refused("INVALID_DATA", "invalid data", api_name="duplicate_check_fields", expected_data_type="jsonarray")
-    return _each(call, 200, lambda row, path: _upsert(call, module, row, path, named or []))
+    return results(call, 200, lambda row, path: _upsert(call, module, row, path, named or []))
 
 
 def delete(call: Call) -> Reply:
@@ -48,8 +48,8 @@ def delete(call: Call) -> Reply:
     module, ids = call.module(), call.ids()
     if ids is None:
         raise Refused("REQUIRED_PARAM_MISSING", "One of the expected parameter is missing", param_name="ids")
-    results = [_delete(call, module, id) for id in ids]
-    return Reply.json(_status(200, results), {"data": results})
+    rows = [_delete(call, module, id) for id in ids]
+    return Reply.json(status(200, rows), {"data": rows})
 
 
 def delete_one(call: Call) -> Reply:
@@ -82,18 +82,19 @@ def rows_of(call: Call, most: int = MOST) -> list[Row]:
     return rows
 
 
-def _each(call: Call, good: int, write: Callable[[Row, str], Row], most: int = MOST) -> Reply:
-    results = []
+def results(call: Call, good: int, write: Callable[[Row, str], Row], most: int = MOST) -> Reply:
+    """Each row written by itself, and the status of them all."""
+    told = []
     for place, row in enumerate(rows_of(call, most)):
         try:
-            results.append(write(row, f"$.data[{place}]"))
+            told.append(write(row, f"$.data[{place}]"))
         except Refused as refused:
-            results.append(refused.body())
-    call.site.spend(max(0, (len(results) - 1) // 10))
-    return Reply.json(_status(good, results), {"data": results})
+            told.append(refused.body())
+    call.site.spend(max(0, (len(told) - 1) // 10))
+    return Reply.json(status(good, told), {"data": told})
 
 
-def _status(good: int, results: Sequence[Mapping[str, Any]]) -> int:
+def status(good: int, results: Sequence[Mapping[str, Any]]) -> int:
     """All went well, some did (207), or none: 412 when every one was modified in between, else 400."""
     failed = [each["code"] for each in results if each["status"] == "error"]
     if not failed:
@@ -103,13 +104,14 @@ def _status(good: int, results: Sequence[Mapping[str, Any]]) -> int:
     return 412 if set(failed) == {"ALREADY_MODIFIED"} else 400
 
 
-def _insert(call: Call, module: Module, row: Row, path: str) -> Row:
-    given = _checked(call, module, row, path)
+def add(call: Call, module: Module, row: Row, path: str, more: Mapping[str, Any] | None = None) -> Row:
+    """A new record of this row; `more` is held besides, unjudged."""
+    given = checked(call, module, row, path)
     for field in module.visible:
         if field.required and given.get(field.name) is None:
             raise Refused("MANDATORY_NOT_FOUND", "required field not found", api_name=field.name, json_path=f"{path}.{field.name}")
     _check_unique(call, module, given, path)
-    id = call.world.insert(module.name, given, by=call.world.user, source="crm_api")
+    id = call.world.insert(module.name, {**given, **(more or {})}, by=call.world.user, source="crm_api")
     return _done(call, module, id, "record added")
 
 
@@ -126,7 +128,7 @@ def _update(call: Call, module: Module, row: Row, path: str) -> Row:
     if since is not None and old["Modified_Time"] > since:
         details = _stamps(call, old)
         raise Refused("ALREADY_MODIFIED", "the record has been modified after the given time", 412, **details)
-    given = _checked(call, module, row, path)
+    given = checked(call, module, row, path)
     _check_blueprint(call, module, old, given, path)
     _check_unique(call, module, given, path, old["id"])
     if row.get("$append_values"):
@@ -147,7 +149,7 @@ def _upsert(call: Call, module: Module, row: Row, path: str, named: Sequence[str
             return {**_update(call, module, {**row, "id": found}, path), "action": "update", "duplicate_field": name}
     if row.get("id") is not None:
         return {**_update(call, module, row, path), "action": "update", "duplicate_field": "id"}
-    return {**_insert(call, module, row, path), "action": "insert", "duplicate_field": None}
+    return {**add(call, module, row, path), "action": "insert", "duplicate_field": None}
 
 
 def _holding(call: Call, module: Module, field: Field, value: Any, but: str = "") -> str | None:
@@ -160,7 +162,7 @@ def _holding(call: Call, module: Module, field: Field, value: Any, but: str = ""
     return None
 
 
-def _checked(call: Call, module: Module, row: Row, path: str) -> Row:
+def checked(call: Call, module: Module, row: Row, path: str) -> Row:
     """The values that count, as they are held. Fields that nobody knows, or nobody may set, are passed over without a word."""
     checker = Checker(call.world.has, path)
     given: Row = {}
@@ -183,7 +185,7 @@ def _subform(call: Call, field: Field, rows: Any, path: str) -> list[Row]:
         special = {name: row[name] for name in ("id", "_delete") if name in row}
         if "id" in row and str(row["id"]) not in call.world.rows[held.name]:
             raise Refused("INVALID_DATA", "the id given seems to be invalid", api_name="id", json_path=f"{path}[{place}].id")
-        kept.append({**_checked(call, held, row, f"{path}[{place}]"), **special})
+        kept.append({**checked(call, held, row, f"{path}[{place}]"), **special})
     return kept
 
 
