@@ -13,6 +13,7 @@ from engine.model import CrmKind, Read
 
 SYSTEMS: Mapping[str, str] = {
     "salesforce": "connectors.salesforce",
+    "zoho": "connectors.zoho",
     "asana": "connectors.asana",
     "odoo": "connectors.odoo",
 }

@@ -1,0 +1,121 @@
+"""An organisation of Zoho CRM in a sandbox, driven in neutral words, and sources connected to it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from connectors.base import Runtime
+from connectors.zoho import Connection, ZohoSource
+from engine.model import CrmKind, Read, Record, WriteBack
+from sandbox.web import InProcess, Sandbox
+from sandbox.zoho import Zoho
+from sandbox.zoho.schema import Field
+from tests.conformance.source import Clock, Trouble
+
+HOST = "http://zoho.test"
+DATA = r"GET /crm/v8/Deals"
+DEAL = Read(
+    "Deals",
+    ("Deal_Name", "Stage", "Amount", "Next_Step", "Owner.email", "Account_Name.name", "Account_Name.Industry", "$won", "$currency"),
+    {
+        "line_items": Read("Line_Items", ("id", "Product", "Quantity")),
+        "contacts": Read("Contact_Roles", ("id", "Full_Name", "Email", "Contact_Role.name")),
+        "stage_history": Read("Stage_History", ("Stage", "Modified_Time", "Amount")),
+    },
+    {"Next_Step": ("deal", "fields", "next_step")},
+)
+READS: dict[CrmKind, Read] = {"customer": Read("Accounts", ("Account_Name", "Website", "Owner.name")), "deal": DEAL}
+LOGIN = {"client_id": "1000.HANDOFFCLIENT", "client_secret": "handoff-secret", "refresh_token": "1000.handoff.refresh"}
+
+
+class ZohoCrm:
+    kind: CrmKind = "deal"
+    merge_kind: CrmKind = "customer"
+    page = 20
+    fields: frozenset[str] = frozenset({path.split(".")[0] for path in DEAL.fields} | set(DEAL.children))
+    secrets: tuple[str, ...] = ("handoff-secret", "1000.handoff.refresh", ".handoff")
+    look_back = timedelta(minutes=10)
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.app = Zoho(self.clock)
+        self.world = self.app.world
+        self.world.add_field("Deals", Field("Handoff_Status"))
+        self.world.add_subform("Deals", "Line_Items", [Field("Product"), Field("Quantity", "integer")])
+        self.box = Sandbox(self.app, sleep=self.clock.sleep)
+
+    def add(self, names: Sequence[str]) -> list[str]:
+        return [self.world.insert("Deals", {"Deal_Name": name, "Stage": "Qualification"}) for name in names]
+
+    def name(self, record: Record) -> str:
+        return str(record.fields["Deal_Name"])
+
+    def rename(self, row: str, name: str) -> None:
+        self.world.update("Deals", row, {"Deal_Name": name})
+
+    def rename_child(self, row: str, name: str) -> None:
+        self.world.update("Deals", row, {"Line_Items": [{"Product": name, "Quantity": 1}]})
+
+    def add_late(self, name: str, made: datetime) -> Callable[[], str]:
+        return lambda: self.world.insert("Deals", {"Deal_Name": name, "Stage": "Qualification"}, at=made)
+
+    def delete(self, row: str) -> None:
+        self.world.delete("Deals", row)
+
+    def undelete(self, row: str) -> None:
+        self.world.restore("Deals", row)
+
+    def add_mergeable(self, names: Sequence[str]) -> list[str]:
+        return [self.world.insert("Accounts", {"Account_Name": name}) for name in names]
+
+    def merge(self, winner: str, loser: str) -> None:
+        self.world.merge("Accounts", winner, [loser])
+
+    def polled(self) -> int:
+        return 2
+
+    def calls(self) -> int:
+        return sum(count for name, count in self.app.calls.items() if name != "token")
+
+    def trouble(self, what: Trouble, *, times: int = 1, skip: int = 0) -> None:
+        self.box.faults.clear()
+        if times:
+            self.box.fault(DATA, "reset_before" if what == "reset" else what, times=times, skip=skip)
+
+    def trouble_writing(self, what: Trouble) -> None:
+        self.box.fault(r"PUT /crm/v8/Deals", "reset_after" if what == "reset" else what)
+
+    def revoke(self) -> None:
+        self.app.oauth.revoke_access()
+
+    def lock_out(self) -> None:
+        self.app.oauth.revoke_refresh()
+
+    def exhaust(self) -> None:
+        self.app.limits.exhaust()
+
+    def hide_a_field(self) -> str:
+        self.world.hide_field("Deals", "Next_Step")
+        return "Next_Step"
+
+    def good_row(self, row: str, text: str) -> WriteBack:
+        return WriteBack("deal", row, {"Handoff_Status": text})
+
+    def bad_row(self, row: str) -> tuple[WriteBack, str]:
+        return WriteBack("deal", row, {"Amount": "a lot"}), "Amount"
+
+    def written(self, row: str) -> str:
+        return str(self.world.get("Deals", row)["Handoff_Status"])
+
+
+def rig(reads: Mapping[CrmKind, Read] = READS, **settings: object) -> tuple[ZohoCrm, Callable[[], ZohoSource]]:
+    """An organisation and a maker of sources for it, which share their token; `settings` are fields of the connection."""
+    crm = ZohoCrm()
+    folder = Path(tempfile.mkdtemp(prefix="handoff-zoho-"))
+    plain = {**LOGIN, "accounts_url": HOST, "api_url": HOST, "page_size": crm.page, "token_file": folder / "token", "edition": "enterprise"}
+    connection = Connection.model_validate({**plain, **settings})
+    runtime = Runtime(clock=crm.clock, sleep=crm.clock.sleep, transport=InProcess({HOST: crm.box}))
+    return crm, lambda: ZohoSource(connection, reads, runtime=runtime, write_back={"deal": {"project_status": "Handoff_Status"}})
