@@ -540,7 +540,7 @@ async def test_every_kind_of_request_is_one_the_public_description_allows() -> N
         inside = await begin(target)
         (column,) = await make(target, section("s", "Plan", inside))
         (made,) = await make(target, task("a", inside, column.id, custom=CUSTOM, start_on=FIRST, due_on=LAST))
-        (lower,) = await make(target, task("b", inside, under=made.id))
+        (lower,) = await make(target, task("b", inside, under=made))
         writes = [waiting("w", inside, lower.id, [made.id]), comment("c", "Hi", inside, made.id)]
         await make(target, *writes)
         changes = [
