@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import httpx
-
 from connectors.base import ConnectorError, QuotaExhausted, RateLimited, Runtime
 from connectors.http import Answer, Effect, Http, Limiter
 from connectors.zoho.auth import Auth
 from connectors.zoho.connection import Connection
 from connectors.zoho.errors import SYSTEM, explain, judge
+from connectors.zoho.sdk import SdkTransport
 
 ROOT, BULK = "/crm/v8", "/crm/bulk/v8"
 LONGEST_WAIT = 60.0
@@ -46,15 +45,16 @@ class Credits:
 class Rest:
     """Sends to the API server the token is good for. Paths are relative to the versioned root, or absolute on the host (`/crm/…`)."""
 
-    def __init__(self, connection: Connection, runtime: Runtime, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, connection: Connection, runtime: Runtime) -> None:
         self.auth = Auth(connection, runtime)
         self.credits = Credits(connection)
         self._refusals = 0
         at_once = connection.allowance.at_once
+        self._sdk = SdkTransport(at_once) if connection.backend == "zcrmsdk" else None
         self._http = Http(
             system=SYSTEM,
             base_url=connection.api,
-            runtime=replace(runtime, transport=transport) if transport else runtime,
+            runtime=replace(runtime, transport=self._sdk) if self._sdk else runtime,
             authorize=self.auth,
             judge=self._judge,
             limiter=Limiter(runtime=runtime, per_minute=None, slots={"read": max(at_once - 1, 1), "write": 1}),
@@ -71,6 +71,8 @@ class Rest:
     async def close(self) -> None:
         await self.auth.http.__aexit__(None, None, None)
         await self._http.__aexit__(None, None, None)
+        if self._sdk:
+            await self._sdk.aclose()
 
     async def get(self, path: str, *, headers: Mapping[str, str] | None = None, **params: str) -> Answer:
         return await self.send("GET", path, effect=Effect.READ, params=params or None, headers=headers)

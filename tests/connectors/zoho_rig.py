@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from connectors.base import Runtime
 from connectors.zoho import Connection, ZohoSource
 from engine.model import CrmKind, Read, Record, WriteBack
-from sandbox.web import InProcess, Sandbox
+from sandbox.web import InProcess, Reply, Request, Sandbox, serve
 from sandbox.zoho import Zoho
 from sandbox.zoho.schema import Field
 from tests.conformance.source import Clock, Trouble
@@ -34,12 +38,12 @@ LOGIN = {"client_id": "1000.HANDOFFCLIENT", "client_secret": "handoff-secret", "
 class ZohoCrm:
     kind: CrmKind = "deal"
     merge_kind: CrmKind = "customer"
-    page = 20
     fields: frozenset[str] = frozenset({path.split(".")[0] for path in DEAL.fields} | set(DEAL.children))
     secrets: tuple[str, ...] = ("handoff-secret", "1000.handoff.refresh", ".handoff")
     look_back = timedelta(minutes=10)
 
-    def __init__(self) -> None:
+    def __init__(self, page: int = 10) -> None:
+        self.page = page
         self.clock = Clock()
         self.app = Zoho(self.clock)
         self.world = self.app.world
@@ -111,11 +115,62 @@ class ZohoCrm:
         return str(self.world.get("Deals", row)["Handoff_Status"])
 
 
-def rig(reads: Mapping[CrmKind, Read] = READS, **settings: object) -> tuple[ZohoCrm, Callable[[], ZohoSource]]:
-    """An organisation and a maker of sources for it, which share their token; `settings` are fields of the connection."""
-    crm = ZohoCrm()
+class Street:
+    """Many organisations behind one port, each below a number of its own: what cannot be reached in process is reached over TCP."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._houses: list[Sandbox] = []
+
+    def house(self, box: Sandbox) -> str:
+        self._houses.append(box)
+        return f"{self.address}/{len(self._houses) - 1}"
+
+    async def answer(self, request: Request) -> Reply:
+        _, number, rest = request.path.split("/", 2)
+        return await self._houses[int(number)].answer(
+            replace(request, path=f"/{rest}", raw_path=request.raw_path.removeprefix(f"/{number}"))
+        )
+
+
+@contextmanager
+def street() -> Iterator[Street]:
+    """A street in a thread of its own, so that blocking clients can be tried, too."""
+    built, ready, done = Street(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def live() -> None:
+        async with serve(built) as built.address:  # type: ignore[arg-type]
+            ready.set()
+            await done.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(live(),))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield built
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join(10)
+        loop.close()
+
+
+def rig(
+    reads: Mapping[CrmKind, Read] = READS, *, over: Street | None = None, **settings: object
+) -> tuple[ZohoCrm, Callable[[], ZohoSource]]:
+    """An organisation and a maker of sources for it, which share their token; `settings` are fields of the connection. In process, or by TCP."""
+    crm = ZohoCrm(page=4 if over else 10)
+    address = over.house(crm.box) if over else HOST
     folder = Path(tempfile.mkdtemp(prefix="handoff-zoho-"))
-    plain = {**LOGIN, "accounts_url": HOST, "api_url": HOST, "page_size": crm.page, "token_file": folder / "token", "edition": "enterprise"}
+    plain = {
+        **LOGIN,
+        "accounts_url": address,
+        "api_url": address,
+        "page_size": crm.page,
+        "token_file": folder / "token",
+        "edition": "enterprise",
+    }
     connection = Connection.model_validate({**plain, **settings})
-    runtime = Runtime(clock=crm.clock, sleep=crm.clock.sleep, transport=InProcess({HOST: crm.box}))
+    transport = None if over else InProcess({HOST: crm.box})
+    runtime = Runtime(clock=crm.clock, sleep=crm.clock.sleep, transport=transport)
     return crm, lambda: ZohoSource(connection, reads, runtime=runtime, write_back={"deal": {"project_status": "Handoff_Status"}})
