@@ -64,7 +64,12 @@ def add_notes(call: Call) -> Reply:
 
     def add(row: Row, path: str) -> Row:
         own = {name: held for name, held in row.items() if name not in ("Parent_Id", "$se_module")}
-        return writes.add(call, notes, own, path, above)
+        if not own.get("Note_Content"):
+            lacking = [{"api_name": "Note_Content", "json_path": f"{path}.Note_Content"}]
+            raise Refused("EXPECTED_FIELD_MISSING", "expected field is missing", expected_fields=lacking)
+        done = writes.add(call, notes, own, path, above)
+        del done["details"]["$approval_state"]
+        return done
 
     return writes.results(call, 201, add)
 
@@ -140,7 +145,8 @@ def timeline(call: Call) -> Reply:
     if not part:
         return Reply(204)
     actions = {"insert": "added", "update": "updated", "delete": "deleted"}
-    rows = []
+    rows: list[Row] = []
+    about = {"api_name": module.name, "id": module.id}
     for place, each in enumerate(part):
         person = call.world.users[each.by]
         history = [_change(call, module, name, old, new) for name, (old, new) in each.changes.items() if module.seen(name)]
@@ -154,19 +160,21 @@ def timeline(call: Call) -> Reply:
                 "related_record": None,
                 "automation_details": None,
                 "extension": None,
-                "record": {"name": call.world.name_of(module.name, call.record(module)), "id": each.id},
+                "record": {"name": call.world.name_of(module.name, call.record(module)), "id": each.id, "module": about},
                 "field_history": history,
             }
         )
-    info = {"per_page": size, "count": len(part), "page": page, "more_records": page * size < len(found)}
+    info: Row = {"per_page": size, "count": len(part), "page": page, "more_records": page * size < len(found)}
+    info |= {"next_page_token": None, "previous_page_token": None}
     return Reply.json(200, {"__timeline": rows, "info": info})
 
 
 def _change(call: Call, module: Module, name: str, old: object, new: object) -> Row:
     field = module.fields[name]
 
-    def told(held: object) -> object:
-        return value(call.world, module, {name: held}, field)
+    def told(held: object) -> str | None:
+        shown = value(call.world, module, {name: held}, field)
+        return None if shown is None else str(shown["name"] if isinstance(shown, dict) else shown)
 
     return {
         "api_name": name,

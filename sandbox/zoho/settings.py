@@ -140,7 +140,6 @@ def _module(world: World, module: Module, place: int) -> Row:
         "modified_by": None,
         "modified_time": None,
         "private_profile": None,
-        "static_subform_properties": None,
         "territory": None,
         "parent_module": parent,
         "business_card_field_limit": 5,
@@ -233,7 +232,7 @@ def _layout(call: Call, module: Module) -> Row:
         "sections": [_section(call, module)],
         "show_business_card": True,
         "actions_allowed": allowed,
-        "generated_type": "default",
+        "generated_type": "system",
         "status": "active",
     }
 
