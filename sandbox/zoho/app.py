@@ -17,6 +17,7 @@ from sandbox.zoho.world import Clock, World
 VERSIONS = (2.0, 2.1, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 _MODULE = r"/(?P<module>[A-Za-z]\w*)"
 _RECORD = rf"{_MODULE}/(?P<id>\d+)"
+_LINKED = rf"{_RECORD}/(?P<list>[A-Za-z]\w*)/(?P<other>\d+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,9 @@ ROUTES: tuple[Route, ...] = (
     _route("POST", rf"{_RECORD}/Notes", "notes", "modules.notes.CREATE", related.add_notes),
     _route("GET", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.READ", related.listed),
     _route("PUT", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.UPDATE", related.link),
+    _route("GET", _LINKED, "related", "modules.{module}.READ", related.one),
+    _route("PUT", _LINKED, "related", "modules.{module}.UPDATE", related.link_one),
+    _route("DELETE", _LINKED, "related", "modules.{module}.DELETE", related.unlink_one),
     _route("DELETE", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.DELETE", related.unlink),
 )
 

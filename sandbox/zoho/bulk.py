@@ -107,7 +107,7 @@ def result(call: Call) -> Reply:
     job, now = _job(call), call.world.clock()
     if _state(job, now) != "COMPLETED" or now > job.ready + KEPT:
         raise _nothing(job.id)
-    name = f"attachment; filename={job.id}.zip"
+    name = f'attachment; filename="{job.id}.zip"'
     return Reply(200, job.body, {"Content-Type": "application/zip", "Content-Disposition": name})
 
 

@@ -47,12 +47,38 @@ def unlink(call: Call) -> Reply:
     ids = call.ids()
     if ids is None:
         raise missing_param("ids")
-    held = call.world.links.get((module.name, record["id"], name), {})
+    return _unlinked(call, (module.name, record["id"], name), ids)
+
+
+def _unlinked(call: Call, place: tuple[str, str, str], ids: Iterable[str]) -> Reply:
+    held = call.world.links.get(place, {})
     found = [
         _done(id, "relation removed") if held.pop(id, None) is not None else Refused("INVALID_DATA", "invalid data", id=id).body()
         for id in ids
     ]
     return Reply.json(writes.status(200, found), {"data": found})
+
+
+def one(call: Call) -> Reply:
+    """One record of a related list; 204 when it is not in it."""
+    module, record, name = _place(call)
+    names = call.query["fields"].split(",") if call.query.get("fields") else None
+    rows, told = _rows(call, module, record, name, names)
+    found = [told(row) for row in rows if row["id"] == call.parts["other"]]
+    return Reply.json(200, {"data": found}) if found else Reply(204)
+
+
+def link_one(call: Call) -> Reply:
+    module, record, name = _place(call)
+    _linkable(name)
+    other = {"id": call.parts["other"]}
+    return writes.results(call, 200, lambda row, path: _link(call, (module, record["id"], name), {**row, **other}, path), most=1)
+
+
+def unlink_one(call: Call) -> Reply:
+    module, record, name = _place(call)
+    _linkable(name)
+    return _unlinked(call, (module.name, record["id"], name), [call.parts["other"]])
 
 
 def add_notes(call: Call) -> Reply:
@@ -122,7 +148,7 @@ def _link(call: Call, place: tuple[Module, str, str], row: Row, path: str) -> Ro
         raise Refused("INVALID_DATA", "the id given seems to be invalid", api_name="id", json_path=f"{path}.id")
     more: Row = {}
     if name == "Contact_Roles":
-        more = {"role": role.get("id") if isinstance(role, dict) else None}
+        more = {"role": str(role.get("id")) if isinstance(role, dict) else None}
         if more["role"] not in call.world.roles:
             raise Refused("INVALID_DATA", "invalid data", api_name="Contact_Role", json_path=f"{path}.Contact_Role.id")
     known = id in call.world.links.get((module.name, record, name), {})

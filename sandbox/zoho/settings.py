@@ -174,10 +174,10 @@ def _field(call: Call, module: Module, field: Field) -> Row:
         "view_type": {"view": True, "edit": may, "quick_create": field.required, "create": may},
         "unique": {"case_sensitive": False} if field.unique else {},
         "pick_list_values": [_choice(world, module, field, value, place) for place, value in enumerate(field.values, 1)],
-        "lookup": _lookup(world, field),
+        "lookup": _lookup(call, field),
+        **_subform(call, field),
         "currency": money,
         "auto_number": {"prefix": "", "suffix": "", "start_number": 1} if field.type == "autonumber" else {},
-        "associated_module": {"module": field.to, "id": world.modules[field.to].id} if field.type == "subform" else None,
         "profiles": [{**each, "permission_type": "read_write"} for each in _profiles(world)],
         "convert_mapping": {},
         "email_parser": {"fields_update_supported": False, "record_operations_supported": False},
@@ -205,12 +205,18 @@ def _choice(world: World, module: Module, field: Field, value: str, place: int) 
     }
 
 
-def _lookup(world: World, field: Field) -> Row:
+def _lookup(call: Call, field: Field) -> Row:
+    """Version 2 names the module, later ones describe it."""
     if field.type != "lookup" or not field.to:
         return {}
-    to = world.modules[field.to]
-    label = f"{field.title}"[:50]
-    return {"display_label": label, "api_name": field.name, "module": {"api_name": to.name, "crypt": False, "id": to.id}, "id": field.id}
+    to = call.world.modules[field.to]
+    module = {"api_name": to.name, "crypt": False, "id": to.id} if call.version >= 3 else to.name
+    return {"display_label": field.title[:50], "api_name": field.name, "module": module, "id": field.id}
+
+
+def _subform(call: Call, field: Field) -> Row:
+    rows = {"module": field.to, "id": call.world.modules[field.to].id} if field.type == "subform" else None
+    return {"associated_module": rows} if call.version >= 3 else {"subform": rows}
 
 
 def _layout(call: Call, module: Module) -> Row:

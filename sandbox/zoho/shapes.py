@@ -53,6 +53,6 @@ def _linked(world: World, module: Module, row: Row, field: Field) -> Row:
     id, target = row[field.name], field.to or row.get("$se_module", "")
     other = world.rows.get(target, {}).get(id)
     told: Row = {"name": world.name_of(target, other) if other else None, "id": id}
-    if module.name == "Notes":
+    if module.name == "Notes" and target in world.modules:
         return {"module": {"api_name": target, "id": world.modules[target].id}, **told, "name": told["name"] or ""}
     return told

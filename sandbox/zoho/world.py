@@ -190,6 +190,8 @@ class World:
         id = self.next_id()
         row: Row = {"id": id, "Owner": user, "Created_By": user, "Modified_By": user, "Created_Time": when, "Modified_Time": when}
         row |= self._given(module, fields)
+        if module == "Notes" and "$se_module" not in row:
+            row["$se_module"] = next((name for name, rows in self.rows.items() if row.get("Parent_Id") in rows), "")
         self._derive(module, row, None, set(fields))
         self.rows[module][id] = row
         self._put_subforms(module, id, fields, when)
@@ -283,11 +285,11 @@ class World:
 
     def _put_child(self, subform: str, parent: str, fields: Mapping[str, Any], when: datetime) -> None:
         """A row with an id is changed (or, with `_delete`, taken away), one without is added; the others stay."""
-        id, table = fields.get("id"), self.rows[subform]
+        id, table = str(fields.get("id")), self.rows[subform]
         if id in table and fields.get("_delete", 0) is None:
             del table[id]
             return
-        old = table.get(str(id)) or {"id": self.next_id(), "Parent_Id": parent, "Created_Time": when}
+        old = table.get(id) or {"id": self.next_id(), "Parent_Id": parent, "Created_Time": when}
         given = {name: plain(value) for name, value in fields.items() if name in self.modules[subform].fields}
         table[old["id"]] = {**old, **given, "Modified_Time": when}
 

@@ -32,7 +32,8 @@ async def test_contact_roles_come_with_the_contacts_own_fields() -> None:
     contact = rig.world.insert("Contacts", {"Last_Name": "Wu", "Email": "wu@example.com"})
     role = next(id for id, name in rig.world.roles.items() if name == "Purchasing")
     done = [
-        await rig.ask("PUT", f"/Deals/{deal}/Contact_Roles", {"data": [{"id": contact, "Contact_Role": {"id": role}}]}) for _ in range(2)
+        await rig.ask("PUT", f"/Deals/{deal}/Contact_Roles", {"data": [{"id": contact, "Contact_Role": {"id": int(role)}}]})
+        for _ in range(2)
     ]
     [row] = (await rig.ask("GET", f"/Deals/{deal}/Contact_Roles", fields="Full_Name,Email")).data
     assert [each.data[0]["message"] for each in done] == ["relation added", "relation updated"]
