@@ -13,6 +13,8 @@ from tests.real.kanboard import kanboard as start_kanboard
 from tests.real.odoo import Odoo
 from tests.real.odoo import server as start_odoo
 from tests.real.place import Unavailable
+from tests.real.redmine import Redmine
+from tests.real.redmine import redmine as start_redmine
 
 S = TypeVar("S")
 
@@ -36,3 +38,8 @@ def kanboard() -> Iterator[Kanboard]:
 @pytest.fixture(scope="session")
 def odoo() -> Iterator[Odoo]:
     yield from _started(start_odoo())
+
+
+@pytest.fixture(scope="session")
+def redmine() -> Iterator[Redmine]:
+    yield from _started(start_redmine())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -36,6 +37,31 @@ def closure(packages: Sequence[str]) -> list[Path]:
         run(["apt-get", "-c", _update(_release()), *(word for option in options for word in ("-o", option)), *install])
         (kept / "complete").touch()
     return sorted(kept.glob("*.deb"))
+
+
+def tree(packages: Sequence[str], into: Path, suite: str) -> None:
+    """A root directory with the packages and all they need, for `within`; none of their scripts runs, and nothing installed here is used."""
+    need("apt-get", "dpkg-deb", hint="these come from Debian packages")
+    kept = home() / "debs" / f"tree-{suite}-{sha256(' '.join(packages).encode()).hexdigest()[:12]}"
+    (kept / "partial").mkdir(parents=True, exist_ok=True)
+    if not (kept / "complete").exists():
+        install = ("install", "--yes", "--download-only", "--no-install-recommends", *packages)
+        options = (f"Dir::Cache::archives={kept}/", "Dir::State::status=/dev/null", "Debug::NoLocking=1", "APT::Sandbox::User=")
+        run(["apt-get", "-c", _update(suite), *(word for option in options for word in ("-o", option)), *install])
+        (kept / "complete").touch()
+    for folder in ("bin", "sbin", "lib", "lib64"):  # links since the merge of /usr, made by a script that does not run here
+        (into / "usr" / folder).mkdir(parents=True, exist_ok=True)
+        if not (into / folder).is_symlink():
+            (into / folder).symlink_to(f"usr/{folder}")
+    for folder in ("dev", "etc", "proc", "tmp"):
+        (into / folder).mkdir(exist_ok=True)
+    for package in sorted(kept.glob("*.deb")):
+        unpack(package, into)
+
+
+def within(root: Path) -> list[str]:
+    """The words that run a command in such a directory as its root user, whoever we are."""
+    return ["chroot", str(root)] if os.geteuid() == 0 else ["unshare", "--map-root-user", "chroot", str(root)]
 
 
 def unpack(package: Path, into: Path, *choice: str) -> None:

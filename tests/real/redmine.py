@@ -1,0 +1,97 @@
+"""A real Redmine: Debian's packages in a root directory of their own, SQLite, one puma. Prepared once, then started from a copy within seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.real import debian
+from tests.real.place import Unavailable, alone, free_port, home, need, run, running
+
+SUITE = "trixie"
+PACKAGES = ("redmine", "redmine-sqlite", "puma", "dash", "coreutils")
+_INSTANCES = "var/lib/redmine"
+_FOLDERS = ("config", "log", "files", "plugins", "public/assets", "tmp")
+_DATABASE = "redmine.sqlite3"
+
+
+@dataclass(frozen=True)
+class Redmine:
+    """A running server. `key` is the integration's, an administrator's; `person_key` is another administrator's, `ann_key` a plain user's."""
+
+    url: str
+    key: str
+    person_key: str
+    ann_key: str
+    users: Mapping[str, int]
+    version: str
+    key_field: int
+    database: Path
+
+
+@contextmanager
+def redmine() -> Iterator[Redmine]:
+    """The server, for as long as the block lasts, with data of its own. Raises Unavailable."""
+    need("chroot", *(() if os.geteuid() == 0 else ("unshare",)), hint="Redmine runs in a root directory of its own")
+    root = home() / "redmine" / SUITE
+    with alone("redmine"):
+        if not (root / "tmp/seeded.json").exists():
+            _prepare(root)
+    name, port = f"run-{os.getpid()}", free_port()
+    place, url = root / _INSTANCES / name, f"http://127.0.0.1:{port}"
+    try:
+        shutil.copytree(root / _INSTANCES / "template", place)
+        _point(place)
+        serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 4:4 config.ru"
+        words = [*debian.within(root), "/bin/sh", "-c", serve]
+        with running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)):
+            yield Redmine(url, database=place / _DATABASE, **json.loads((root / "tmp/seeded.json").read_text(encoding="utf-8")))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _prepare(root: Path) -> None:
+    """Unpack, do what the packages' scripts would, fill the database with Redmine's own defaults and what the tests need."""
+    shutil.rmtree(root, ignore_errors=True)
+    debian.tree(PACKAGES, root, SUITE)
+    place = root / _INSTANCES / "template"
+    for folder in _FOLDERS:
+        (place / folder).mkdir(parents=True)
+    (place / "config/secret_key.txt").write_text("0123456789abcdef" * 4, encoding="utf-8")
+    _point(place)
+    shutil.copy(Path(__file__).with_suffix(".rb"), root / "tmp/seed.rb")
+    for command in (
+        "bundle install --local --quiet",
+        "bundle exec rake db:migrate",
+        "bundle exec rake redmine:load_default_data",
+        "bundle exec rails runner /tmp/seed.rb",
+    ):
+        run([*debian.within(root), "/bin/sh", "-c", f"cd /usr/share/redmine && {command}"], env=_environment("template"))
+    if not (root / "tmp/seeded.json").exists():
+        raise Unavailable("Redmine's set-up ended without what it should have written")
+
+
+def _point(place: Path) -> None:
+    """Let the instance in this folder use the database in this folder."""
+    inside = f"/{_INSTANCES}/{place.name}/{_DATABASE}"
+    settings = f"production:\n  adapter: sqlite3\n  database: {inside}\n  timeout: 20000\n"
+    (place / "config/database.yml").write_text(settings, encoding="utf-8")
+
+
+def _environment(instance: str) -> dict[str, str]:
+    words = {"RAILS_ENV": "production", "REDMINE_INSTANCE": instance, "REDMINE_LANG": "en", "SCHEMA": "/dev/null", "HOME": "/tmp"}  # noqa: S108
+    return {**words, "LANG": "C.UTF-8", "PATH": "/usr/bin:/usr/sbin:/bin:/sbin"}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/login", timeout=20.0).status_code == 200
+    except httpx.HTTPError:
+        return False
