@@ -16,6 +16,7 @@ SYSTEMS: Mapping[str, str] = {
     "zoho": "connectors.zoho",
     "asana": "connectors.asana",
     "odoo": "connectors.odoo",
+    "redmine": "connectors.redmine",
 }
 
 
