@@ -306,7 +306,7 @@ class TargetConformance:
         async with rig.target() as target:
             inside = await begin(target)
             creates = [task(f"t{at}", inside) for at in range(min(5, target.traits.batch))]
-            rig.tool.trouble("lost", "task")
+            rig.tool.trouble("lost", "task", times=-1)  # however many requests it takes
             outcomes = await target.write(creates)
             found = await target.find(creates)
         assert [type(outcome) for outcome in outcomes] == [Ambiguous] * len(creates)
