@@ -66,6 +66,8 @@ def _prepare(root: Path) -> None:
         (place / folder).mkdir(parents=True)
     (place / "config/secret_key.txt").write_text("0123456789abcdef" * 4, encoding="utf-8")
     _point(place)
+    quiet = root / "usr/share/redmine/config/additional_environment.rb"
+    quiet.write_text("config.log_level = :error\n", encoding="utf-8")
     shutil.copy(Path(__file__).with_suffix(".rb"), root / "tmp/seed.rb")
     for command in (
         "bundle install --local --quiet",
