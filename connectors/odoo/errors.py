@@ -5,6 +5,7 @@ What an answer names was undone with its transaction, so it is certainly not don
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.model import Problem
 
 SYSTEM = "odoo"
 _LONGEST = 400
+_SETTINGS = {r"Invalid language code": "language", r'database "[^"]*" does not exist': "database"}
 
 
 class Denied(Rejected):
@@ -32,6 +34,7 @@ def _auth(words: str) -> ConnectorError:
     return AuthError(f"{words}; check url, database, login and key of the connection, and that the key has not expired")
 
 
+_WRONG = frozenset({"ValueError", "TypeError", "KeyError", "AttributeError", "IndexError", "NameError", "AssertionError"})
 _MEANING: Mapping[str, Callable[[str], ConnectorError]] = {
     "werkzeug.exceptions.Unauthorized": _auth,
     "odoo.exceptions.AccessDenied": _auth,
@@ -87,13 +90,14 @@ def _fault(answer: Answer) -> Mapping[str, Any] | None:
 def _named(fault: Mapping[str, Any], effect: Effect) -> ConnectorError:
     name = str(fault.get("name", ""))
     words = f"{name.rpartition('.')[2] or 'error'}: {_short(fault.get('message'))}"
+    if setting := next((setting for said, setting in _SETTINGS.items() if re.search(said, words)), ""):
+        return ConfigError([Problem(words, hint=f"check {setting}", path=("connection", setting))])
     if name in _MEANING:
         return _MEANING[name](words)
     if "could not serialize access" in words:
         return Transient(words)
-    if name.startswith("builtins."):
-        return WrongRequest(words)
-    return unknown(words, effect)
+    module, _, kind = name.rpartition(".")
+    return WrongRequest(words) if module == "builtins" and kind in _WRONG else unknown(words, effect)
 
 
 def unknown(message: str, effect: Effect) -> ConnectorError:
