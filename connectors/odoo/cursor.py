@@ -48,14 +48,10 @@ class Moment:
         """The same for now: `at` has moved on by the time that has passed on either clock."""
         passed = [ours - datetime.fromisoformat(self.ours)] if self.ours else [timedelta()]
         passed += [theirs - datetime.fromisoformat(self.theirs)] if self.theirs and theirs else []
-        return moment(_moved(self.at, max(min(passed), timedelta())), ours, theirs)
+        return Moment(_moved(self.at, max(min(passed), timedelta())), ours.isoformat(), theirs.isoformat() if theirs else "")
 
     def since(self, lookback: timedelta) -> str:
         return _moved(self.at, -lookback)
-
-
-def moment(at: str, ours: datetime, theirs: datetime | None) -> Moment:
-    return Moment(at, ours.isoformat(), theirs.isoformat() if theirs else "")
 
 
 def _moved(stamp: str, span: timedelta) -> str:

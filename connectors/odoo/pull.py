@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from connectors.base import Page, Runtime
 from connectors.http import Effect
-from connectors.odoo.cursor import STAMP, Cursor, Moment, Scan, moment
+from connectors.odoo.cursor import STAMP, Cursor, Moment, Scan
 from connectors.odoo.reader import IDS_PER_CALL, Reader, at, chunks, distinct, heads
 from connectors.odoo.records import Kind, row_token, token
 from connectors.odoo.relations import Relation
@@ -17,6 +17,7 @@ from connectors.odoo.sweep import gone
 from engine.model import Read, Record
 
 MAIN = "main"
+BEGINNING = "1970-01-01 00:00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +80,21 @@ class Pull:
             yield await self._swept()
 
     async def _begin(self) -> None:
-        """A first read goes from the beginning of ids; changes will be looked for from the youngest stamp before it."""
+        """A first read goes from the beginning of ids. Changes, of whatever hangs on it too, will be looked for from the youngest stamp before it."""
+        newest = await self._ways.rpc.search_read(self._model, [], ["write_date"], order="write_date desc", limit=1)
+        ends = self._reached(Moment(), newest)
         for watch in self._watches:
-            await self._note(watch, await self._newest(watch.model))
-        ends = await self._newest(self._model)
+            await self._note(watch, ends)
         total = await self._ways.rpc.call(self._model, "search_count", effect=Effect.READ, domain=list(self._kind.domain))
         self._cursor = replace(self._cursor, scan=Scan(0, True, ends), total=int(total))
 
-    async def _newest(self, model: str) -> Moment:
-        rows = await self._ways.rpc.search_read(model, [], ["write_date"], order="write_date desc", limit=1)
-        return self._now(Moment(str(rows[0]["write_date"])) if rows else Moment("1970-01-01 00:00:00"))
-
-    def _now(self, known: Moment) -> Moment:
-        """`known` holds now, or held when it was noted and has moved on since."""
+    def _reached(self, known: Moment, rows: Sequence[Row]) -> Moment:
+        """How far the database's clock had come when these rows, the first of a scan, were read: `known` has moved on since it was noted, and
+        what a row is stamped with has been reached, unless it is in the future."""
         ours, theirs = self._ways.runtime.clock(), self._ways.rpc.server_time
-        return known.reached(ours, theirs) if known.ours else moment(known.at, ours, theirs)
+        moved, today = known.reached(ours, theirs), (theirs or ours).strftime(STAMP)
+        stamps = [min(str(row["write_date"]), today) for row in rows]
+        return replace(moved, at=max([moved.at or BEGINNING, *stamps]))
 
     async def _look_around(self) -> None:
         """Which records have children that changed? They are pending."""
@@ -119,11 +120,6 @@ class Pull:
     async def _changed(self, model: str, fields: Sequence[str], since: Moment, last: int) -> list[Row]:
         domain = [["write_date", ">=", since.since(self._ways.lookback)], ["id", ">", last]]
         return await self._ways.rpc.search_read(model, domain, distinct([*fields, "write_date"]), order="id", limit=IDS_PER_CALL)
-
-    def _reached(self, known: Moment, rows: Sequence[Row]) -> Moment:
-        """How far the database's clock had come when these rows, the first of a scan, were read."""
-        now = self._now(known)
-        return replace(now, at=max([now.at, *(str(row["write_date"]) for row in rows)]))
 
     async def _concern(self, watch: Watch, rows: Sequence[Row]) -> None:
         """The main rows that these watched rows belong to are pending."""

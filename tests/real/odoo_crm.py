@@ -55,14 +55,17 @@ class Place:
 
     def __init__(self, odoo: Odoo, sql: psycopg.Connection[Any]) -> None:
         self.odoo, self.sql = odoo, sql
-        self._http = httpx.Client(base_url=odoo.url, headers={"Authorization": f"bearer {odoo.key}"}, timeout=60, verify=False)
+        self._http = httpx.Client(base_url=odoo.url, headers={"Authorization": f"bearer {odoo.key}"}, timeout=60)
         self.leads = self.call("ir.model", "search", domain=[["model", "=", "crm.lead"]])[0]
         (self.partner,) = self.row("SELECT max(id) FROM res_partner")
+        (self._password,) = self.row("SELECT password FROM res_users WHERE id = 2")
+        self._sign_in_by("")  # by key alone: a password is looked at first, for 0.4 seconds
         self.add_field(STATUS)
         self.add_field(NOTE)
 
     def close(self) -> None:
         self.empty()
+        self._sign_in_by(self._password)
         self._http.close()
 
     def call(self, model: str, method: str, **named: Any) -> Any:
@@ -70,6 +73,9 @@ class Place:
         answer = self._http.post(f"/json/2/{model}/{method}", json=named)
         assert answer.status_code == 200, answer.json()["message"]
         return answer.json()
+
+    def _sign_in_by(self, password: str) -> None:
+        self.sql.execute("UPDATE res_users SET password = %s WHERE id = 2", (password,))
 
     def row(self, statement: str, *values: object) -> Any:
         return self.sql.execute(statement, values).fetchone()

@@ -30,6 +30,7 @@ class _Odoo(SourceConformance):
         "test_an_exhausted_quota_stops_the_pull": NO_QUOTA,
         "test_a_deleted_record_is_read_as_deleted": NO_TRACE,
     }
+    examples = 5
     protocol: ClassVar[str]
     _place: Place
 
@@ -46,4 +47,5 @@ class TestJson2(_Odoo):
 
 
 class TestJsonRpc(_Odoo):
+    examples = 1
     protocol = "jsonrpc"
