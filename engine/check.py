@@ -108,7 +108,6 @@ class _Check:
             self._conditions()
         for name, mapping in self.mappings.items():
             check_mapping(mapping, self.findings[f"mappings/{name}"], self.scopes["people"])
-        self._systems()
         for name, blueprint in self.blueprints.items():
             self._blueprint(name, blueprint)
         problems = [problem for findings in self.findings.values() for problem in findings.in_order()]
@@ -206,14 +205,6 @@ class _Check:
         self._each_kind(rule, path, lambda scope: compile_template(text, scope, markdown=True))
 
     # mappings and blueprints
-
-    def _systems(self) -> None:
-        taken: dict[str, str] = {}
-        for name, mapping in self.mappings.items():
-            if mapping.system in taken:
-                message = f"{mapping.system} is connected by mappings/{taken[mapping.system]}.yaml already"
-                self.findings[f"mappings/{name}"].refuse(message, ("system",))
-            taken.setdefault(mapping.system, name)
 
     def _blueprint(self, name: str, blueprint: BlueprintSpec) -> None:
         findings = self.findings[f"blueprints/{name}"]

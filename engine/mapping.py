@@ -29,13 +29,13 @@ class Mapped:
 
 
 class Mapper:
-    """Maps the records of one system.
+    """Maps the records of one system, which goes by the `name` of its mapping file; that of the connector by default.
 
     A value that does not fit its field is left out and told in `Mapped.issues`; nothing else about the record is lost.
     """
 
-    def __init__(self, mapping: SystemMapping) -> None:
-        self._system = mapping.system
+    def __init__(self, mapping: SystemMapping, name: str = "") -> None:
+        self._system = name or mapping.system
         self._shapes = {kind: _Shape(spec, MODELS[kind]) for kind, spec in mapping.read.items()}
 
     def map(self, record: Record) -> Mapped:

@@ -133,7 +133,7 @@ class Drain:
                     for _ in range(min(self._workers, len(projects))):
                         group.create_task(self._work(claims))
             except BaseExceptionGroup as several:
-                raise _first(several) from several
+                raise first(several) from several
 
     async def _work(self, claims: Claims) -> None:
         while not self._halted() and (lease := claims.next()) is not None:
@@ -478,6 +478,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+def first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """One of the errors several tasks ended with."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first(error) if isinstance(error, BaseExceptionGroup) else error

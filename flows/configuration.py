@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,12 @@ class Loaded:
     @property
     def targets(self) -> tuple[str, ...]:
         """The systems some rule makes projects in."""
-        actions = [action for rule in self.configuration.rules.rules for action in rule.do]
-        return tuple(dict.fromkeys(action.target for action in actions if isinstance(action, CreateProject)))
+        return targets(self.configuration)
+
+
+def targets(configuration: Configuration) -> tuple[str, ...]:
+    actions = [action for rule in configuration.rules.rules for action in rule.do]
+    return tuple(dict.fromkeys(action.target for action in actions if isinstance(action, CreateProject)))
 
 
 def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = True) -> Loaded:
@@ -85,25 +89,25 @@ def _document(path: Path, root: Path, problems: list[Problem]) -> Document | Non
 
 def _connections(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> dict[str, BaseModel]:
     found: dict[str, BaseModel] = {}
-    for name, role in _roles(configuration).items():
-        connection = _connection(configuration.documents[f"mappings/{name}"], role, env, folder, problems)
+    for name, roles in _roles(configuration).items():
+        connection = _connection(configuration.documents[f"mappings/{name}"], roles, env, folder, problems)
         if connection is not None:
             found[name] = connection
     return found
 
 
-def _roles(configuration: Configuration) -> dict[str, str]:
+def _roles(configuration: Configuration) -> dict[str, list[str]]:
     """The systems that are connected to, and what as."""
-    actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
-    return {**dict.fromkeys(configuration.rules.sources, "source"), **{action.target: "target" for action in actions}}
+    sources, made_in = configuration.rules.sources, targets(configuration)
+    return {name: [*["source"] * (name in sources), *["target"] * (name in made_in)] for name in dict.fromkeys([*sources, *made_in])}
 
 
 def connection_problems(configuration: Configuration) -> list[Problem]:
     """What is wrong with the `connection:` sections as they are written; what is taken from the environment or a file is left aside."""
     problems: list[Problem] = []
-    for name, role in _roles(configuration).items():
+    for name, roles in _roles(configuration).items():
         document = configuration.documents[f"mappings/{name}"]
-        if _connects(document, role, problems):
+        if _connects(document, roles, problems):
             _, faults = build(replace(document, data={"connection": document.data["connection"]}), _wrapper(str(document.data["system"])))
             known = connection_model(str(document.data["system"])).model_fields
             problems += [
@@ -118,19 +122,21 @@ def _is_referred(data: Any, path: tuple[str | int, ...]) -> bool:
     return isinstance(data, str) and "${" in data
 
 
-def _connects(document: Document, role: str, problems: list[Problem]) -> bool:
+def _connects(document: Document, roles: Sequence[str], problems: list[Problem]) -> bool:
     system = str(document.data["system"])
     if system not in SYSTEMS:
         problems.append(document.problem(f"there is no connector {system}", ("system",), hint=suggest(system, list(SYSTEMS))))
         return False
-    opener = source_opener(system) if role == "source" else target_opener(system)
-    if opener is None:
-        problems.append(document.problem(f"{system} cannot be a {role}", ("system",)))
-    return opener is not None
+    openers = {"source": source_opener, "target": target_opener}
+    lacking = [role for role in roles if openers[role](system) is None]
+    problems += [document.problem(f"{system} cannot be a {role}", ("system",)) for role in lacking]
+    return not lacking
 
 
-def _connection(document: Document, role: str, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> BaseModel | None:
-    if not _connects(document, role, problems):
+def _connection(
+    document: Document, roles: Sequence[str], env: Mapping[str, str], folder: Path, problems: list[Problem]
+) -> BaseModel | None:
+    if not _connects(document, roles, problems):
         return None
     data: dict[str, Any] = document.data
     values, wrong = resolve(data["connection"], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=("connection",))

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
+from connectors.base import ConfigError
 from engine.check import Configuration
 from engine.config import Event
 from engine.events import Change, compare
 from engine.filters import ExpressionError
 from engine.mapping import MODELS
-from engine.model import CrmKind, Record
+from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
@@ -85,12 +86,19 @@ def _error(run: Run) -> str:
 
 
 def explain_record(store: Store, configuration: Configuration, what: str) -> Explanation | None:
-    """Everything known about a record id, a source, a key, or a project's URL or id; None when nothing is."""
+    """Everything known about a record id, a source, a key, or a project's URL or id; None when nothing is.
+
+    Raises ConfigError for what may be several things.
+    """
     outbox = Outbox(store)
-    link = _link(outbox, what)
-    source = link.source if link else _source(store, what)
-    if source is None:
+    links, sources = _links(outbox, what), _sources(store, what)
+    about = dict.fromkeys([*(link.source for link in links), *sources])
+    if len(about) > 1:
+        names = [*(link.item.key for link in links), *sources]
+        raise ConfigError([Problem(f"{what} is known in several places", hint=f"name one: {', '.join(names[:8])}")])
+    if not about:
         return None
+    link, source = next(iter(links), None), next(iter(about))
     system, kind, id_ = source.split(":", 2)
     snapshot = store.snapshots(system, cast("CrmKind", kind), [id_]).get(id_)
     value = _value(store, system, cast("CrmKind", kind), snapshot)
@@ -107,18 +115,16 @@ def explain_record(store: Store, configuration: Configuration, what: str) -> Exp
     )
 
 
-def _link(outbox: Outbox, what: str) -> Link | None:
-    found = outbox.links([what]).get(what)
-    if found is not None:
-        return found
-    return next((link for link in outbox.matching(what)), None)
+def _links(outbox: Outbox, what: str) -> list[Link]:
+    """The object of a key, or all that go by an address or an id; where some are projects, those."""
+    found = [*outbox.links([what]).values()] or outbox.matching(what)
+    return [link for link in found if link.item.kind == "project"] or found
 
 
-def _source(store: Store, what: str) -> str | None:
+def _sources(store: Store, what: str) -> list[str]:
     if what.count(":") >= 2:
-        return what.split("/", maxsplit=1)[0]
-    places = store.find_record(what)
-    return ":".join(places[0]) if places else None
+        return [what.split("/", maxsplit=1)[0]]
+    return [":".join(place) for place in store.find_record(what)]
 
 
 def _value(store: Store, system: str, kind: CrmKind, snapshot: Snapshot | None) -> Any:

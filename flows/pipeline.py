@@ -6,18 +6,18 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from connectors.base import AuthError, ConnectorError, LeaseLost, QuotaExhausted, Source, Target, Transient, UnsafePlan
+from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
 from flows import logs, recovery
-from flows.apply import Applied, Drain
+from flows.apply import Applied, Drain, first
 from flows.planning import commit, guard, plan
-from flows.pull import Pulled, backfill, pull
-from flows.session import Session
+from flows.pull import Pulled, pull
+from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 from state import Doubt
@@ -25,6 +25,7 @@ from state.leases import READER
 
 _log = logs.get("pipeline")
 _LAST_ERRORS = 100
+_LEFT_ALONE = timedelta(minutes=5)
 Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "stopped", "failed"]
 
 
@@ -41,7 +42,10 @@ class Options:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run came to. `helps`: another process was reading, and this one carried out what was decided."""
+    """What a run came to. `failures` are the systems that gave out; the others went on. `error` ended the run, or is the worst of those.
+
+    `helps`: another process was reading, and this one carried out what was decided.
+    """
 
     run: str
     result: Result = "nothing to do"
@@ -52,7 +56,19 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     error: ConnectorError | None = None
+    failures: dict[str, ConnectorError] = field(default_factory=dict)
     helps: bool = False
+
+    @property
+    def told(self) -> str:
+        """What went wrong, in words; each system that gave out by its name."""
+        own = [] if self.error is None or self.error in self.failures.values() else [str(self.error)]
+        return "; ".join([*own, *(f"{name}: {error}" for name, error in self.failures.items())])
+
+
+def kind_of(error: BaseException | None) -> str:
+    """The name an error goes by in `connectors.base`; empty for none."""
+    return next((kind.__name__ for kind in type(error).__mro__ if not kind.__name__.startswith("_")), "") if error is not None else ""
 
 
 def new_run_id(now: datetime) -> str:
@@ -62,14 +78,8 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
     session.reader.begin()
-    pulled = await pull(session, only=options.only)
+    pulled = await pull(session, only=options.only, since=options.since)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
-    if options.since is not None:
-        await backfill(session, options.since, pulled, only=options.only)
-    for rule in session.configuration.rules.rules if not options.only else ():
-        if rule.backfill is not None and rule.enabled and session.store.meta(f"backfilled:{rule.name}") is None:
-            await backfill(session, rule.backfill, pulled, rules=frozenset({rule.name}))
-            pulled.backfilled[rule.name] = rule.backfill
     planned = plan(session, pulled)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
@@ -89,25 +99,40 @@ async def accept(session: Session, pulled: Pulled, result: Plan, options: Option
 
 
 async def apply(session: Session, options: Options) -> Applied:
-    """Drain the outbox of every target; one that gives out does not hold up the others."""
+    """Drain the outbox of every target, all at once; one that gives out does not hold up the others."""
     total = Applied()
-    for target in session.targets.values():
-        drain = Drain(
-            session.store,
-            target,
-            run=session.run,
-            runtime=session.runtime,
-            stop=session.stop,
-            patience=options.patience,
-            progress=lambda _project, count: session.progress("applying", count, None),
-            term=session.term,
-        )
-        applied = await drain()
-        _log.info("applied", extra={"target": target.system, "counts": dict(applied.counts)})
+    for applied in await _together([_drained(session, name, target, options) for name, target in session.standing_targets.items()]):
         total.counts.update(applied.counts)
         total.errors += applied.errors
-        total.stopped_by = total.stopped_by or applied.stopped_by
     return total
+
+
+async def _drained(session: Session, name: str, target: Target, options: Options) -> Applied:
+    drain = Drain(
+        session.store,
+        target,
+        run=session.run,
+        runtime=session.runtime,
+        stop=session.stop,
+        patience=options.patience,
+        progress=lambda _project, count: session.progress("applying", count, None),
+        term=session.term,
+    )
+    with session.apart("target", name):
+        await drain()
+    if drain.applied.stopped_by is not None:
+        session.fail("target", name, drain.applied.stopped_by)
+    _log.info("applied", extra={"target": name, "counts": dict(drain.applied.counts)})
+    return drain.applied
+
+
+async def _together(work: Sequence[Coroutine[Any, Any, Applied]]) -> list[Applied]:
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as several:
+        raise first(several) from several
+    return [task.result() for task in tasks]
 
 
 async def catch_up(session: Session) -> Applied:
@@ -150,17 +175,22 @@ async def run_sync(session: Session, options: Options) -> Summary:
 
 
 async def run_work(session: Session, *, every: timedelta) -> Summary:
-    """Carry out what others decide, looking for more every so often, until a stop is asked for or a tool's credentials or quota give out."""
+    """Carry out what others decide, looking for more every so often, until a stop is asked for or no tool is left: one whose credentials or quota
+    gave out is left alone for a while."""
     summary = Summary(session.run, helps=True)
     logs.run_id.set(session.run)
     if session.reader.begin():  # whoever comes first sees whether the state may be old
         _tell(summary, recovery.begin(session))
         session.reader.end()
     session.store.start_run(session.run, "work", session.runtime.clock())
+    forgiven = session.runtime.clock()
     try:
-        while not session.stop.asked and summary.error is None:
+        while not session.stop.asked and session.standing_targets:
+            if session.runtime.clock() - forgiven >= _LEFT_ALONE:
+                session.forgive("target")
+                forgiven = session.runtime.clock()
             await _look_for_work(session, summary)
-            if not session.stop.asked and summary.error is None:
+            if not session.stop.asked and session.standing_targets:
                 await session.runtime.sleep(every.total_seconds())
         settle(session, summary)
     except BaseException as end:
@@ -231,14 +261,13 @@ def may_report(refused: Plan) -> bool:
 def absorb(summary: Summary, applied: Applied) -> None:
     summary.counts.update(applied.counts)
     summary.errors += applied.errors
-    summary.error = applied.stopped_by or summary.error
 
 
 def settle(session: Session, summary: Summary) -> None:
     """Name the result, from what was done and what is left."""
     left = session.outbox.unattended(session.runtime.clock())
-    if isinstance(summary.error, AuthError | QuotaExhausted):
-        summary.result = "failed"
+    if session.failures:
+        summary.result, summary.error = "failed", worst(session.failures.values())
     elif session.stop.asked:
         summary.result = "stopped"
     elif summary.counts["parked"] or summary.counts["write-back refused"] or summary.plan.count("failed"):
@@ -254,14 +283,16 @@ def settle(session: Session, summary: Summary) -> None:
 def finish(session: Session, summary: Summary) -> None:
     """Close the run in the store, whatever it came to."""
     session.reader.end()
-    summary.calls = {name: system.calls for name, system in _systems(session)}
+    summary.failures = {name: error for (_, name), error in session.failures.items()}
+    calls: Counter[str] = Counter()
+    for name, system in _systems(session):
+        calls[name] += system.calls
+    summary.calls = dict(calls)
     counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
     counts |= {f"calls {name}": count for name, count in summary.calls.items()}
-    error = type(summary.error).__name__ if summary.error else ""
+    error = kind_of(summary.error)
     _log.log(logging.ERROR if error else logging.INFO, "run ended", extra={"result": summary.result, "error": error, "counts": counts})
-    session.store.end_run(
-        session.run, summary.result, counts, session.runtime.clock(), digest=summary.plan.digest, error=str(summary.error or "")
-    )
+    session.store.end_run(session.run, summary.result, counts, session.runtime.clock(), digest=summary.plan.digest, error=summary.told)
 
 
 def _systems(session: Session) -> Sequence[tuple[str, Source | Target]]:

@@ -65,8 +65,8 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
             store.save_recheck(system, kind, whys, now)
         for (system, kind), cursor in pulled.cursors.items():
             store.save_cursor(system, kind, cursor, now)
-        for rule, day in pulled.backfilled.items():
-            store.save_meta(f"backfilled:{rule}", day.isoformat())
+        for (rule, source), day in pulled.backfilled.items():
+            store.save_meta(f"backfilled:{rule}:{source}", day.isoformat())
         store.note(session.run, _notes(pulled, result), now)
 
 

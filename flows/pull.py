@@ -15,7 +15,7 @@ from connectors.base import Source
 from engine.events import Change, compare
 from engine.mapping import CHILDREN, MODELS, Mapper
 from engine.model import CrmKind, Customer, Deal, Record
-from flows.session import Session
+from flows.session import Session, worst
 from state import Note, Snapshot
 from state.codec import moment, stamp
 
@@ -29,7 +29,8 @@ class Pulled:
 
     `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
     `settled` are records that waited to be looked at again and are as they were last seen;
-    `backfilled` are the rules whose own backfill is in `history`; `is_whole` unless just some records were asked for.
+    `backfilled` are the rules whose own backfill is in `history`, with the source it is of; `is_whole` unless just some records were asked for,
+    or a source gave out, of which then nothing is in here.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
@@ -37,27 +38,60 @@ class Pulled:
     snapshots: dict[Place, dict[str, Snapshot]] = field(default_factory=dict)
     cursors: dict[Place, str] = field(default_factory=dict)
     settled: dict[Place, set[str]] = field(default_factory=dict)
-    backfilled: dict[str, date] = field(default_factory=dict)
+    backfilled: dict[tuple[str, str], date] = field(default_factory=dict)
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     is_whole: bool = True
 
+    def take(self, part: Pulled) -> None:
+        """Add what one source told."""
+        self.changes |= part.changes
+        self.history += part.history
+        self.snapshots |= part.snapshots
+        self.cursors |= part.cursors
+        self.settled |= part.settled
+        self.backfilled |= part.backfilled
 
-async def pull(session: Session, *, only: Sequence[str] = ()) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are.
 
-    A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one.
+async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None) -> Pulled:
+    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are; with `since`, and for
+    rules that look back, history as well.
+
+    A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one. A source that gives
+    out leaves nothing but the pages of a baseline; its cursors stay, and the others go on. Raises its error when there are no others.
     """
-    pulled = Pulled(is_whole=not only)
-    for system, source in session.sources.items():
-        for kind in sorted(source.kinds, key=ORDER.index):
-            puller = _Puller(session, source, kind, pulled)
-            if only and puller.is_baselined():
-                await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{system}:{kind}:")])
-            else:
-                await puller.pull()
+    session.forgive("source")
+    total, looked_back = Pulled(is_whole=not only), _looked_back(session)
+    for name, source in session.sources.items():
+        part = Pulled()
+        with session.apart("source", name):
+            await _pull(session, source, part, only)
+            if since is not None:
+                await _backfill(session, source, since, part, only=only)
+            if not only:
+                await _look_back(session, source, part, looked_back)
+            total.take(part)
+        total.is_whole = total.is_whole and not session.has_failed("source", name)
+        total.counts.update(part.counts)
+        total.baselined.update({_recorded(session, name, kind): count for kind, count in part.baselined.items()})
+    if session.sources and not session.standing_sources:
+        raise worst(session.failures.values())
+    return total
+
+
+async def _pull(session: Session, source: Source, pulled: Pulled, only: Sequence[str]) -> None:
+    for kind in sorted(source.kinds, key=ORDER.index):
+        puller = _Puller(session, source, kind, pulled)
+        if only and puller.is_baselined():
+            await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{source.system}:{kind}:")])
+        else:
+            await puller.pull()
     await _follow_customers(session, pulled)
-    return pulled
+
+
+def _recorded(session: Session, system: str, kind: str) -> str:
+    """What a baseline's count is of: `deal`, or `salesforce deal` where there are others."""
+    return kind if len(session.sources) == 1 else f"{system} {kind}"
 
 
 class _Puller:
@@ -252,13 +286,40 @@ async def _follow_customers(session: Session, pulled: Pulled) -> None:
             pulled.changes[f"{system}:deal:{id_}"] = Change(record, before, after, (), change.at)
 
 
-async def backfill(session: Session, since: date, pulled: Pulled, *, only: Sequence[str] = (), rules: frozenset[str] | None = None) -> None:
+async def _look_back(session: Session, source: Source, pulled: Pulled, looked_back: set[tuple[str, str]]) -> None:
+    """Add what happened in a source since the day each rule names, once."""
+    for rule in session.configuration.rules.rules:
+        if rule.backfill is not None and rule.enabled and (rule.name, source.system) not in looked_back:
+            await _backfill(session, source, rule.backfill, pulled, rules=frozenset({rule.name}))
+            pulled.backfilled[rule.name, source.system] = rule.backfill
+
+
+async def _backfill(
+    session: Session, source: Source, since: date, pulled: Pulled, *, only: Sequence[str] = (), rules: frozenset[str] | None = None
+) -> None:
     """Add what happened on or after `since`, from what is known, as if it were seen for the first time; for all rules or those named."""
-    for source in session.sources.values():
-        for kind in source.kinds:
-            puller = _Puller(session, source, kind, pulled)
-            due = [change for change in puller.history(since) if not only or change.source in only]
-            pulled.history.extend((change, rules) for change in await puller.with_customers(due))
+    for kind in source.kinds:
+        puller = _Puller(session, source, kind, pulled)
+        due = [change for change in puller.history(since) if not only or change.source in only]
+        pulled.history.extend((change, rules) for change in await puller.with_customers(due))
+
+
+def _looked_back(session: Session) -> set[tuple[str, str]]:
+    """Which rules have looked back into which source. A mark without a source is of those whose history was recorded by then: look before any
+    other is."""
+    store, found = session.store, set()
+    known = [name for name, source in session.sources.items() if any(store.meta(f"baseline:{name}:{kind}") for kind in source.kinds)]
+    for rule in session.configuration.rules.rules:
+        of_all = store.meta(f"backfilled:{rule.name}")
+        found |= {
+            (rule.name, name) for name in session.sources if store.meta(f"backfilled:{rule.name}:{name}") or (of_all and name in known)
+        }
+        if of_all and session.reader.is_reading:
+            with session.reader.transaction():
+                for name in known:
+                    store.save_meta(f"backfilled:{rule.name}:{name}", of_all)
+                store.save_meta(f"backfilled:{rule.name}", "")
+    return found
 
 
 def _happened(value: Any, snapshot: Snapshot, zone: tzinfo) -> datetime:

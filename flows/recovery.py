@@ -50,8 +50,11 @@ async def look(session: Session, pulled: Pulled, plan: Plan) -> dict[str, dateti
             asked[action.target].append(action)
     born = {action.item.key for action in plan.projects()}
     found = {action.item.project for action in plan.actions} - born if doubt else set()
-    for target, actions in asked.items():
-        found |= await _found(session.targets[target], actions, soon=now - since)
+    for name, actions in asked.items():
+        there = {action.item.key for action in actions}  # of a tool that cannot be asked, all may be
+        with session.apart("target", name):
+            there = await _found(session.targets[name], actions, soon=now - since)
+        found |= there
     return dict.fromkeys(found, since)
 
 

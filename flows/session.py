@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
-from typing import Any
+from typing import Any, Literal
 
-from connectors.base import Runtime, Source, Target
+from connectors.base import (
+    AuthError,
+    ConfigError,
+    ConnectorError,
+    LeaseLost,
+    QuotaExhausted,
+    Runtime,
+    Source,
+    StateError,
+    Target,
+    UnsafePlan,
+)
 from connectors.registry import source_opener, target_opener
 from engine.blueprint import Blueprint
 from engine.check import Configuration
@@ -20,12 +31,14 @@ from engine.people import Directory
 from engine.plan import Planner
 from engine.rules import Rulebook
 from flows.apply import Stop
-from flows.configuration import Loaded
+from flows.configuration import Loaded, at
+from flows.named import NamedSource, NamedTarget
 from flows.reader import Reader
 from state import Continuity, Outbox, Store
 from state.leases import TERM
 
 Progress = Callable[[str, int, int | None], None]
+Side = Literal["source", "target"]
 
 
 def silent(what: str, count: int, total: int | None) -> None:
@@ -37,6 +50,7 @@ class Session:
     """`progress(what, count, total)` hears of every step; `total` is None while it is not known.
 
     `term` is how long others wait for a process that went silent before they take over what it was at.
+    `failures` are the systems that gave out, by what they were used as, and why: they are left alone from then on, the others go on.
     """
 
     loaded: Loaded
@@ -48,6 +62,7 @@ class Session:
     progress: Progress = silent
     stop: Stop = field(default_factory=Stop)
     term: timedelta = TERM
+    failures: dict[tuple[Side, str], ConnectorError] = field(default_factory=dict)
     mappers: dict[str, Mapper] = field(init=False)
     outbox: Outbox = field(init=False)
     reader: Reader = field(init=False)
@@ -56,7 +71,7 @@ class Session:
 
     def __post_init__(self) -> None:
         configuration = self.configuration
-        self.mappers = {name: Mapper(configuration.mappings[name]) for name in self.sources}
+        self.mappers = {name: Mapper(configuration.mappings[name], name) for name in self.sources}
         self.outbox = Outbox(self.store)
         self.reader = Reader(self.store, self.run, self.runtime)
         self.continuity = Continuity(self.store)
@@ -69,6 +84,48 @@ class Session:
     @property
     def zone(self) -> tzinfo:
         return self.configuration.zone()
+
+    # one system that is down holds up only itself
+
+    @contextmanager
+    def apart(self, side: Side, name: str) -> Iterator[None]:
+        """What one system raises in here is noted as its failure, and ends the block. What the state raises is everybody's."""
+        try:
+            yield
+        except (LeaseLost, StateError, UnsafePlan):
+            raise
+        except ConnectorError as error:
+            if error.system != name:
+                raise
+            self.fail(side, name, error)
+
+    def fail(self, side: Side, name: str, error: ConnectorError) -> None:
+        if isinstance(error, ConfigError):
+            error = ConfigError([at(self.configuration, name, problem) for problem in error.problems], system=name)
+        self.failures.setdefault((side, name), error)
+
+    def has_failed(self, side: Side, name: str) -> bool:
+        return (side, name) in self.failures
+
+    def forgive(self, side: Side) -> None:
+        """Give those that failed another chance."""
+        self.failures = {place: error for place, error in self.failures.items() if place[0] != side}
+
+    @property
+    def standing_sources(self) -> dict[str, Source]:
+        return {name: source for name, source in self.sources.items() if not self.has_failed("source", name)}
+
+    @property
+    def standing_targets(self) -> dict[str, Target]:
+        return {name: target for name, target in self.targets.items() if not self.has_failed("target", name)}
+
+
+def worst(errors: Iterable[ConnectorError]) -> ConnectorError:
+    """Of several systems' errors the one that needs a person most."""
+    return min(errors, key=lambda error: next((rank for rank, kind in enumerate(_WORST) if isinstance(error, kind)), len(_WORST)))
+
+
+_WORST = (ConfigError, AuthError, QuotaExhausted)
 
 
 def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Planner:
@@ -114,22 +171,25 @@ def _texts(configuration: Configuration) -> dict[tuple[str, int, str], Template]
 async def connect(loaded: Loaded, runtime: Runtime) -> AsyncIterator[tuple[dict[str, Source], dict[str, Target]]]:
     """Every source and target the rules name, open for the length of a run."""
     async with AsyncExitStack() as stack:
-        sources = {name: await stack.enter_async_context(_source(loaded, name, runtime)) for name in loaded.configuration.rules.sources}
+        sources = {name: await stack.enter_async_context(open_source(loaded, name, runtime)) for name in loaded.configuration.rules.sources}
         targets = {name: await stack.enter_async_context(open_target(loaded, name, runtime)) for name in loaded.targets}
-        yield sources, targets
+        yield {**sources}, {**targets}
 
 
-def _source(loaded: Loaded, name: str, runtime: Runtime) -> Source:
+def open_source(loaded: Loaded, name: str, runtime: Runtime) -> NamedSource:
+    """One source by itself, an async context manager."""
     mapping = loaded.configuration.mappings[name]
     opener = source_opener(mapping.system)
     assert opener is not None  # noqa: S101 - checked when the configuration was loaded
     back = {kind: {str(ours): theirs for ours, theirs in fields.items()} for kind, fields in mapping.write_back.items()}
-    return opener(loaded.connections[name], reads=reads(mapping), write_back=back, runtime=runtime)
+    return NamedSource(name, opener(loaded.connections[name], reads=reads(mapping), write_back=back, runtime=runtime))
 
 
-def open_target(loaded: Loaded, name: str, runtime: Runtime) -> Target:
+def open_target(loaded: Loaded, name: str, runtime: Runtime) -> NamedTarget:
     """One target by itself, an async context manager."""
     mapping = loaded.configuration.mappings[name]
     opener = target_opener(mapping.system)
     assert opener is not None  # noqa: S101 - checked when the configuration was loaded
-    return opener(loaded.connections[name], fields={n: f.model_dump() for n, f in mapping.fields.items()}, runtime=runtime)
+    return NamedTarget(
+        name, opener(loaded.connections[name], fields={n: f.model_dump() for n, f in mapping.fields.items()}, runtime=runtime)
+    )

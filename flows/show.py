@@ -15,7 +15,7 @@ from connectors.base import UnsafePlan
 from engine.limits import by_rule
 from engine.model import Action, Decision, Problem
 from engine.plan import Plan
-from flows.pipeline import Summary
+from flows.pipeline import Summary, kind_of
 from flows.view import plain
 from flows.waiting import Doubt, Waiting
 
@@ -170,8 +170,9 @@ def summary(result: Summary) -> RenderableType:
     lines += [Text(f"  {plain(error)}", style="yellow") for error in result.errors[:5]]
     if len(result.errors) > 5:
         lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))
-    if result.error is not None and result.result != "refused":
+    if result.error is not None and result.result != "refused" and result.error not in result.failures.values():
         lines.append(Text(f"  {result.error}", style="red"))
+    lines += [Text(f"  {name}: {error}", style="red") for name, error in result.failures.items()]
     return Group(*lines)
 
 
@@ -240,7 +241,8 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "notes": result.notes,
         "errors": result.errors,
         "error": str(result.error) if result.error else "",
-        "error_type": type(result.error).__name__ if result.error else "",
+        "error_type": kind_of(result.error),
+        "failures": {name: {"error": str(error), "error_type": kind_of(error)} for name, error in result.failures.items()},
         "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],
         "plan": plan_data(result.plan),
     }

@@ -129,8 +129,13 @@ async def apply_plan(work: Work) -> None:
 
 @task(name="write back", **_STAGE)
 async def write_progress(work: Work) -> None:
-    """Note progress, tell the CRMs."""
-    work.summary.counts.update(await report_back(work.session))
+    """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
+    session = work.session
+    session.failures = {place: error for place, error in session.failures.items() if not isinstance(error, PATIENT)}
+    work.summary.counts.update(await report_back(session))
+    for error in session.failures.values():
+        if isinstance(error, PATIENT):
+            raise error
 
 
 def _name() -> str:
@@ -335,8 +340,8 @@ def _markdown(summary: Summary) -> str:
     lines += [f"- {count} calls to {system}" for system, count in summary.calls.items()]
     lines += [f"- {note}" for note in summary.notes]
     lines += [f"- {error}" for error in summary.errors[:20]]
-    if summary.error:
-        lines.append(f"- **{summary.error}**")
+    if summary.told:
+        lines.append(f"- **{summary.told}**")
     return "\n".join(lines)
 
 
@@ -348,7 +353,7 @@ def _final(summary: Summary) -> State[Any]:
     told = ", ".join(
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )
-    message = f"{summary.result}{': ' + told if told else ''}{'; ' + str(summary.error) if summary.error else ''}"
+    message = f"{summary.result}{': ' + told if told else ''}{'; ' + summary.told if summary.told else ''}"
     if isinstance(summary.error, UnsafePlan):
         message += f". If it is meant, run sync with approve={summary.plan.digest} for exactly this plan, or with force"
     if summary.error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flows.session import Session
@@ -14,13 +15,17 @@ _WATCH, _EVERY = timedelta(days=3), timedelta(hours=1)
 async def sweep(session: Session) -> int:
     """Archive orphans, at most once an hour and tool, for three days after each was given up; gives how many."""
     count, now = 0, session.runtime.clock()
-    for target in session.targets.values():
-        nonces = session.outbox.orphans(target.system, now - _WATCH)
-        mark = f"swept:{target.system}"
+    for name, target in session.standing_targets.items():
+        nonces = session.outbox.orphans(name, now - _WATCH)
+        mark = f"swept:{name}"
         last = session.store.meta(mark)
         if not nonces or (last is not None and now - moment(last) < _EVERY):
             continue
-        gone = await target.sweep(nonces)
+        gone: Sequence[str] = ()
+        with session.apart("target", name):
+            gone = await target.sweep(nonces)
+        if session.has_failed("target", name):
+            continue
         with session.reader.transaction():
             session.store.save_meta(mark, stamp(now))
             session.store.note(

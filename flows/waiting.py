@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, cast
 
@@ -75,7 +75,13 @@ def waiting(store: Store) -> list[Waiting]:
     """Everything that waits for a person, actions first."""
     actions, backs, others = parked(store), refused(store), undecided(store)
     book = _Book(store, [intent for intent, _ in actions], [*backs, *others])
-    return [*(book.action(*each) for each in actions), *map(book.write_back, backs), *map(book.undecided, others)]
+    return [*(book.action(*each) for each in actions), *_told_apart([*map(book.write_back, backs), *map(book.undecided, others)])]
+
+
+def _told_apart(listed: Sequence[Waiting]) -> list[Waiting]:
+    """Records of several systems or kinds may have one id: such are named in full."""
+    often = Counter(one.ref for one in listed)
+    return [replace(one, ref=f"{one.kind}/{one.source}") if often[one.ref] > 1 else one for one in listed]
 
 
 def doubts(store: Store) -> list[Doubt]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from connectors.base import AuthError, ConnectorError, Gone, Progress, QuotaExhausted, Rejected, Source, Target
+from connectors.base import AuthError, ConnectorError, Gone, LeaseLost, Progress, QuotaExhausted, Rejected, Source, StateError, Target
 from engine.model import CrmKind, Value, WriteBack
 from flows.session import Session
 from state import Link
@@ -16,33 +16,39 @@ _CHUNK = 200
 
 async def listen(session: Session) -> None:
     """Start hearing of changes in tools not heard before, so that progress made from now on is noticed."""
-    for target in session.targets.values():
+    for name, target in session.standing_targets.items():
         if session.store.meta(_cursor(target)) is None:
-            changed = await target.changes(None)
-            with session.reader.transaction():
-                session.store.save_meta(_cursor(target), changed.cursor)
+            with session.apart("target", name):
+                changed = await target.changes(None)
+                with session.reader.transaction():
+                    session.store.save_meta(_cursor(target), changed.cursor)
 
 
 async def follow_progress(session: Session) -> Counter[str]:
     """Note the progress of every published project that changed in its tool, and what the CRM should say about each new one."""
     counts: Counter[str] = Counter()
-    for target in session.targets.values():
-        changed = await target.changes(session.store.meta(_cursor(target)), locate=partial(session.outbox.locate, target.system))
-        links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
-        touched = session.outbox.by_remote(target.system, sorted(changed.projects))
-        links = links or {id_: link for id_, link in touched.items() if link.published_at}
-        seen = await target.progress(sorted(links)) if links else []
-        fresh = session.outbox.news(target.system)
-        with session.reader.transaction():
-            for progress in seen:
-                _want(session, links[progress.project], progress)
-            for link in fresh:
-                if link.remote_id not in links:
-                    _want(session, link, Progress(link.remote_id, 0, session.outbox.count_tasks(link.item.key)))
-            session.outbox.told(fresh)
-            session.store.save_meta(_cursor(target), changed.cursor)
-        counts["progress"] += len(seen)
+    for name, target in session.standing_targets.items():
+        with session.apart("target", name):
+            counts["progress"] += await _follow(session, target)
     return counts
+
+
+async def _follow(session: Session, target: Target) -> int:
+    changed = await target.changes(session.store.meta(_cursor(target)), locate=partial(session.outbox.locate, target.system))
+    links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
+    touched = session.outbox.by_remote(target.system, sorted(changed.projects))
+    links = links or {id_: link for id_, link in touched.items() if link.published_at}
+    seen = await target.progress(sorted(links)) if links else []
+    fresh = session.outbox.news(target.system)
+    with session.reader.transaction():
+        for progress in seen:
+            _want(session, links[progress.project], progress)
+        for link in fresh:
+            if link.remote_id not in links:
+                _want(session, link, Progress(link.remote_id, 0, session.outbox.count_tasks(link.item.key)))
+        session.outbox.told(fresh)
+        session.store.save_meta(_cursor(target), changed.cursor)
+    return len(seen)
 
 
 def _cursor(target: Target) -> str:
@@ -80,22 +86,27 @@ def _kind(kind: str) -> CrmKind:
 async def write_back(session: Session) -> Counter[str]:
     """Write what is due. A refused row is parked and told; everything else goes on."""
     counts: Counter[str] = Counter()
-    for system, source in session.sources.items():
-        due = session.store.due_back(system)
-        for start in range(0, len(due), _CHUNK):
-            if session.stop.asked:
-                return counts
-            chunk = due[start : start + _CHUNK]
-            answers = await _written(source, chunk)
-            counts.update(_settle(session, system, chunk, answers))
-            session.progress("writing back", len(chunk), len(due))
+    for name, source in session.standing_sources.items():
+        with session.apart("source", name):
+            await _write_back(session, name, source, counts)
     return counts
+
+
+async def _write_back(session: Session, name: str, source: Source, counts: Counter[str]) -> None:
+    due = session.store.due_back(name)
+    for start in range(0, len(due), _CHUNK):
+        if session.stop.asked:
+            return
+        chunk = due[start : start + _CHUNK]
+        answers = await _written(source, chunk)
+        counts.update(_settle(session, name, chunk, answers))
+        session.progress("writing back", len(chunk), len(due))
 
 
 async def _written(source: Source, chunk: Sequence[WriteBack]) -> Sequence[ConnectorError | None]:
     try:
         return await source.write_back(chunk)
-    except (AuthError, QuotaExhausted):
+    except (AuthError, QuotaExhausted, LeaseLost, StateError):
         raise
     except ConnectorError as error:
         return [error] * len(chunk)

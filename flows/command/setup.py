@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,8 @@ def init(
         try:
             for path in wanted:
                 (into / path).parent.mkdir(parents=True, exist_ok=True)
-                (into / path).write_text(_modeline(path) + (ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
+                text = (ROOT / path).read_text(encoding="utf-8")
+                (into / path).write_text(_modeline(path, text) + text, encoding="utf-8")
             _write_private(into / ".env", _ENV)
             _write_schemas(into / "schemas")
             if not (into / ".gitignore").exists():
@@ -59,9 +61,10 @@ def init(
         Screen(as_json).show(Group(*lines), {"folder": str(into), "files": [str(path) for path in wanted]})
 
 
-def _modeline(path: Path) -> str:
+def _modeline(path: Path, text: str) -> str:
     """What editors with a YAML language server complete and check a file by."""
-    kind = {0: "rules", 1: f"mapping-{path.stem}", 2: "blueprint"}[len(path.parts) - 1]
+    system = re.search(r"(?m)^system: *([\w-]+)", text)
+    kind = {0: "rules", 1: f"mapping-{system[1] if system else path.stem}", 2: "blueprint"}[len(path.parts) - 1]
     return f"# yaml-language-server: $schema={'../' * (len(path.parts) - 1)}schemas/{kind}.schema.json\n"
 
 

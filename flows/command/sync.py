@@ -11,7 +11,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target, UnsafePlan
+from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, UnsafePlan
 from engine.model import Problem
 from flows import show
 from flows.command.common import (
@@ -33,7 +33,7 @@ from flows.command.common import (
 from flows.configuration import Loaded, at, connection_problems
 from flows.pipeline import Options, Summary, gather, run_sync
 from flows.planning import excess
-from flows.session import connect
+from flows.session import connect, worst
 from flows.settings import Settings
 
 Only = Annotated[
@@ -79,20 +79,21 @@ async def _reports(ready: Loaded) -> dict[str, Report]:
     """Ask every system; all their problems at once."""
     reports, problems, others = {}, [], []
     async with connect(ready, Runtime()) as (sources, targets):
-        systems: list[tuple[str, Source | Target]] = [*sources.items(), *targets.items()]
-        for name, system in systems:
+        asked = [(name, "source", each) for name, each in sources.items()] + [(name, "target", each) for name, each in targets.items()]
+        for name, side, system in asked:
             try:
-                reports[name] = await system.check()
+                reports[f"{name} as a {side}" if name in sources and name in targets else name] = await system.check()
             except ConfigError as error:
                 problems += [at(ready.configuration, name, problem) for problem in error.problems]
             except ConnectorError as error:
                 others.append(error)
-    for other in others if problems else others[1:]:
-        errors().print(Text(str(other), style="red"))
+    first, rest = (None, others) if problems or not others else (worst(others), [other for other in others if other is not worst(others)])
+    for other in rest:
+        errors().print(Text(f"{other.system}: {other}", style="red"))
     if problems:
         raise ConfigError(problems)
-    if others:
-        raise others[0]
+    if first is not None:
+        raise first
     return reports
 
 
@@ -162,7 +163,7 @@ async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
     with open_store(there) as store, Bars(quiet=quiet) as bars:
         async with session(configured, store=store, bars=bars) as ready:
             summary = await run_sync(ready, _named(options, ready.sources))
-            if isinstance(summary.error, ConfigError):
+            if isinstance(summary.error, ConfigError) and not ready.standing_sources:
                 raise summary.error
             _tell_missing(options, summary)
             return summary
@@ -189,11 +190,16 @@ def _exit(summary: Summary) -> Exit:
 
 
 def _named(options: Options, sources: Mapping[str, Source]) -> Options:
-    """`--only 006…` means that deal of the first source, `salesforce:customer:001…` says it all. Raises ConfigError for what no source has."""
+    """`--only 006…` means that deal, where one source reads deals; `salesforce:customer:001…` says it all. Raises ConfigError for what no source
+    has, or several may have."""
     if not options.only:
         return options
-    first = next(iter(sources))
-    only = tuple(name if name.count(":") >= 2 else f"{first}:deal:{name}" for name in options.only)
+    owners = [name for name, source in sources.items() if "deal" in source.kinds]
+    bare = [name for name in options.only if name.count(":") < 2]
+    if bare and len(owners) > 1:
+        hint = f"say whose: {' or '.join(f'{owner}:deal:{bare[0]}' for owner in owners)}"
+        raise ConfigError([Problem(f"--only {name}: several sources read deals", hint=hint) for name in bare])
+    only = tuple(name if name not in bare else f"{next(iter(owners or sources))}:deal:{name}" for name in options.only)
     known = [f"{name}:{kind}" for name, source in sources.items() for kind in source.kinds]
     wrong = [name for name in only if ":".join(name.split(":", 2)[:2]) not in known]
     if wrong:

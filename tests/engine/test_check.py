@@ -208,7 +208,6 @@ def test_what_is_wrong_in_a_source_mapping_is_told_at_its_place(old: str, new: s
         ("desk@tool.example", "desk", "9:13: 'desk' is not an e-mail address"),
         ("finance@tool.example", "finance", "8:14: 'finance' is not an e-mail address"),
         ("deal.owner.email if", "deal.owner.mail if", "7:29: unknown field deal.owner.mail (did you mean email?"),
-        ("system: asana", "system: salesforce", "2:9: salesforce is connected by mappings/salesforce.yaml already"),
     ],
 )
 def test_what_is_wrong_in_a_target_mapping_is_told_at_its_place(old: str, new: str, expected: str) -> None:

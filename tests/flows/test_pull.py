@@ -130,7 +130,7 @@ async def test_a_rule_with_a_backfill_looks_back_once_even_if_it_found_nothing(t
     empty = World(tmp_path / "empty", files={"rules.yaml": back})
     await empty.sync()
     with empty.store() as store:
-        assert store.meta("backfilled:onboard") == "2026-02-01"
+        assert store.meta("backfilled:onboard:salesforce") == "2026-02-01"
 
 
 async def test_a_refused_backfill_of_a_rule_is_offered_again(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ class World:
         self.board.add_custom_field("Value", "number")
         self.env = {"TOKEN": self.board.token, "WORKSPACE": self.board.workspace, "TEAM": self.board.add_team("Delivery")}
         self.configure(files or {})
+        self.hosts = {CRM: self.crm, TOOL: self.tool}
         self.hook: Callable[[httpx.Request], None] | None = None
         self.stop = Stop()
         self.death = Death()
@@ -146,7 +147,7 @@ class World:
         return _LOADED[key]
 
     def runtime(self) -> Runtime:
-        wire = Wire(InProcess({CRM: self.crm, TOOL: self.tool}), self.death, self.hook)
+        wire = Wire(InProcess(self.hosts), self.death, self.hook)
         return Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(7), transport=wire)
 
     def store(self) -> Store:
