@@ -15,6 +15,8 @@ from tests.real.odoo import server as start_odoo
 from tests.real.place import Unavailable
 from tests.real.redmine import Redmine
 from tests.real.redmine import redmine as start_redmine
+from tests.real.tryton import Tryton
+from tests.real.tryton import server as start_tryton
 
 S = TypeVar("S")
 
@@ -43,3 +45,8 @@ def odoo() -> Iterator[Odoo]:
 @pytest.fixture(scope="session")
 def redmine() -> Iterator[Redmine]:
     yield from _started(start_redmine())
+
+
+@pytest.fixture(scope="session")
+def tryton() -> Iterator[Tryton]:
+    yield from _started(start_tryton())
