@@ -17,6 +17,7 @@ SYSTEMS: Mapping[str, str] = {
     "asana": "connectors.asana",
     "odoo": "connectors.odoo",
     "redmine": "connectors.redmine",
+    "tryton": "connectors.tryton",
 }
 
 
