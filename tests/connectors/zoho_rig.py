@@ -18,6 +18,7 @@ from sandbox.web import InProcess, Reply, Request, Sandbox, serve
 from sandbox.zoho import Zoho
 from sandbox.zoho.schema import Field
 from tests.conformance.source import Clock, Trouble
+from tests.zoho_spec import judge
 
 HOST = "http://zoho.test"
 DATA = r"GET /crm/v8/Deals"
@@ -50,6 +51,7 @@ class ZohoCrm:
         self.world.add_field("Deals", Field("Handoff_Status"))
         self.world.add_subform("Deals", "Line_Items", [Field("Product"), Field("Quantity", "integer")])
         self.box = Sandbox(self.app, sleep=self.clock.sleep)
+        judge(self.box)
 
     def add(self, names: Sequence[str]) -> list[str]:
         return [self.world.insert("Deals", {"Deal_Name": name, "Stage": "Qualification"}) for name in names]
