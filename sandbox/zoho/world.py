@@ -319,7 +319,7 @@ class World:
         if self.pipelines:
             row.setdefault("Pipeline", "Standard (Standard)")
         amount, chance = row.get("Amount"), row.get("Probability")
-        row["Expected_Revenue"] = None if amount is None or chance is None else amount * chance / 100
+        row["Expected_Revenue"] = None if amount is None or chance is None else amount * (chance / 100)
         if moved:
             self._remember_stage(row, old)
 
