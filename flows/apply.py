@@ -290,7 +290,7 @@ class _Project:
 
     def _merge(self, intent: Intent, held: Remote | None) -> Merged | ConnectorError:
         link = self._links[intent.key]
-        if held is None:
+        if held is None or (held.key and held.key != intent.key):  # tools give ids out again
             return Rejected(f"{link.item.kind} {link.url or link.remote_id} is gone; somebody deleted it in {self._target.system}")
         kind = link.item.kind
         return merge(

@@ -275,6 +275,17 @@ async def test_a_task_somebody_deleted_is_not_made_again(tmp_path: Path) -> None
     assert next(note["reason"] for note in world.audit() if note["verdict"] == "parked").endswith("somebody deleted it in asana")
 
 
+async def test_what_carries_another_key_under_a_known_id_is_left_alone(tmp_path: Path) -> None:
+    world = await won(tmp_path)
+    await world.quiet()
+    stranger = world.task("Kick off Big deal")["gid"]
+    world.board.edit_task(stranger, {"notes": "handoff:another/key\n"}, world.person)
+    world.change(deal_of(world), Name="Bigger deal")
+    assert (await world.sync()).result == "with errors"
+    assert "Kick off Big deal" in world.tasks()
+    assert next(note["reason"] for note in world.audit() if note["verdict"] == "parked").endswith("somebody deleted it in asana")
+
+
 async def test_a_request_that_waited_long_for_its_turn_counts_from_when_it_left(tmp_path: Path) -> None:
     slow = {"mappings/asana.yaml": ASANA.replace("  token", "  per_minute: 8\n  token")}
     world = await won(tmp_path, lines=3, files=slow)
