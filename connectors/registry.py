@@ -15,6 +15,7 @@ SYSTEMS: Mapping[str, str] = {
     "salesforce": "connectors.salesforce",
     "zoho": "connectors.zoho",
     "asana": "connectors.asana",
+    "kanboard": "connectors.kanboard",
     "odoo": "connectors.odoo",
     "redmine": "connectors.redmine",
     "tryton": "connectors.tryton",
