@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import httpx
 
@@ -195,6 +195,13 @@ class Description:
     objects: tuple[ObjectInfo, ...]
     stages: tuple[Stage, ...] = ()
     people: tuple[Member, ...] = ()
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A source or target that can tell what a mapping may name in it. Read-only; raises what `check` raises."""
+
+    async def describe(self) -> Description: ...
 
 
 @dataclass(frozen=True, slots=True)

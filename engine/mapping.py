@@ -57,14 +57,14 @@ def _read(spec: KindMapping | ChildMapping, path: tuple[str | int, ...]) -> Read
     places: dict[str, tuple[str | int, ...]] = {}
     for group, fields in (("fields", spec.fields), ("custom", spec.custom)):
         for name, source in fields.items():
-            for raw in _raw_names(source):
+            for raw in raw_names(source):
                 places.setdefault(raw, (*path, group, name))
     children = spec.children if isinstance(spec, KindMapping) else {}
     nested: dict[str, Read] = {name: _read(child, (*path, "children", name)) for name, child in children.items()}
     return Read(spec.object, tuple(places), nested, places)
 
 
-def _raw_names(source: FieldSpec) -> tuple[str, ...]:
+def raw_names(source: FieldSpec) -> tuple[str, ...]:
     if isinstance(source, StatusFlags):
         return (source.won, source.closed)
     return (source.field if isinstance(source, FieldSource) else source,)

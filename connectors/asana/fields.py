@@ -33,7 +33,7 @@ HELD = tuple(
     )
 )
 _LONGEST = 1024
-_WRITABLE = ("text", "number", "enum", "multi_enum", "date", "people")
+WRITABLE = ("text", "number", "enum", "multi_enum", "date", "people")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class Fields:
             if self._definitions is None:
                 rows = await self._api.every(f"/workspaces/{self._workspace}/custom_fields", DEFINITION)
                 self._definitions = [_definition(row) for row in rows]
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """The workspace's custom fields, as loaded."""
+        return tuple(self._definitions or ())
 
     def forget(self) -> None:
         """Somebody changed the definitions: the next `load` fetches them anew."""
@@ -137,7 +142,7 @@ class Fields:
         if definition is None:
             hint = _meant(mapped.custom_field, self._names()).strip(" ()?") or "create it in Asana or correct the name"
             return [Problem(f"Asana has no custom field {mapped.custom_field!r}", hint=hint, path=(*path, "custom_field"))]
-        if definition.type not in _WRITABLE:
+        if definition.type not in WRITABLE:
             return [Problem(f"custom field {definition.name!r} is of type {definition.type}, which cannot be written", path=path)]
         if mapped.values and not definition.options:
             return [Problem(f"custom field {definition.name!r} is of type {definition.type} and has no options", path=(*path, "values"))]

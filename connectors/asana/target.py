@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
+from connectors.asana.about import about
 from connectors.asana.batch import Api, Json, get, put, whole
 from connectors.asana.check import check
 from connectors.asana.connection import Connection, FieldMap
@@ -19,7 +20,7 @@ from connectors.asana.shapes import FIELDS, PATHS, Shapes, same
 from connectors.asana.text import document
 from connectors.asana.writer import Outcome, Writer
 from connectors.asana.writes import Drafts, provisional
-from connectors.base import Changed, Create, Gone, Locate, Progress, Remote, Report, Runtime, Traits, Write, nowhere
+from connectors.base import Changed, Create, Description, Gone, Locate, Progress, Remote, Report, Runtime, Traits, Write, nowhere
 from connectors.http import Http, Limiter
 from engine.model import ItemKind
 
@@ -88,6 +89,10 @@ class AsanaTarget:
 
     async def check(self) -> Report:
         return await check(self._connection, self._api, self._fields, self._people)
+
+    async def describe(self) -> Description:
+        """What projects and tasks hold, the workspace's custom fields with their options, its people."""
+        return await about(self._api, self._fields, self._connection.workspace)
 
     async def people(self, emails: Sequence[str]) -> set[str]:
         """Those of the e-mails that somebody in the workspace has."""

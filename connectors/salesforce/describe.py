@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from difflib import get_close_matches
 from typing import Any
 
@@ -25,6 +26,10 @@ class Field:
     updateable: bool
     relationship: str
     target: str
+    label: str = ""
+    custom: bool = False
+    required: bool = False
+    choices: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Description:
     name: str
     fields: Mapping[str, Field]
     children: Mapping[str, Child]
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class Schema:
             answer = await self._rest.send("POST", "/composite/batch", effect=Effect.READ, body={"batchRequests": requests})
             for name, result in zip(chunk, answer.data["results"], strict=True):
                 self._known[name] = _description(result["result"]) if result["statusCode"] == 200 else None
+
+    async def known(self, name: str) -> Description | None:
+        """What the org says of an object; None when it has none, or hides it."""
+        await self.load([name])
+        return self._known[name]
 
     async def resolve(self, wants: Iterable[Want]) -> dict[Want, Field | Missing]:
         """The field each path ends at, or what is missing on the way."""
@@ -102,13 +113,23 @@ def _description(data: Mapping[str, Any]) -> Description:
         for each in data.get("childRelationships") or ()
         if each.get("relationshipName")
     }
-    return Description(data["name"], fields, children)
+    return Description(data["name"], fields, children, data.get("label") or data["name"])
 
 
 def _field(data: Mapping[str, Any]) -> Field:
     targets = data.get("referenceTo") or []
     target = "User" if "User" in targets else targets[0] if targets else ""
-    return Field(data["name"], data["type"], bool(data.get("updateable")), data.get("relationshipName") or "", target)
+    return Field(
+        data["name"],
+        data["type"],
+        bool(data.get("updateable")),
+        data.get("relationshipName") or "",
+        target,
+        data.get("label") or data["name"],
+        bool(data.get("custom")),
+        bool(data.get("createable")) and not data.get("nillable", True) and not data.get("defaultedOnCreate"),
+        {one["value"]: one.get("label") or one["value"] for one in data.get("picklistValues") or () if one.get("active", True)},
+    )
 
 
 def _missing(message: str, name: str, names: Iterable[str]) -> Missing:

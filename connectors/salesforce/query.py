@@ -188,6 +188,10 @@ class Query:
                 found |= dict.fromkeys(row[column] for row in answer.data["records"] if row[column])
         return list(found)
 
+    async def rows(self, soql: str) -> list[Row]:
+        """All rows of a small query."""
+        return [row async for answer, _ in self._pages(soql) for row in answer.data["records"]]
+
     async def first(self, soql: str) -> Row | None:
         records = (await self._ask(soql)).data["records"]
         return records[0] if records else None

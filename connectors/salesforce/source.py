@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 
-from connectors.base import ConfigError, ConnectorError, Page, Rejected, Report, Runtime, Transient
+from connectors.base import ConfigError, ConnectorError, Description, Page, Rejected, Report, Runtime, Transient
+from connectors.salesforce.about import about
 from connectors.salesforce.bulk import Bulk
 from connectors.salesforce.connection import Connection
 from connectors.salesforce.cursor import parse
@@ -72,6 +73,10 @@ class SalesforceSource:
         return Report(
             identity=await self._identity(), facts=tuple(fact for fact in (self._rest.auth.instance_url, str(self._rest.quota)) if fact)
         )
+
+    async def describe(self) -> Description:
+        """What the org says of itself: the objects mapped or usually mapped, stages with their meaning, active users."""
+        return await about(self._schema, self._query, self._reads)
 
     async def _check_version(self) -> None:
         wanted = self._connection.api_version
