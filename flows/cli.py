@@ -12,6 +12,7 @@ import typer
 from flows import logs
 from flows.command import care, look, setup, state, sync, work
 from flows.command.demo import demo
+from flows.command.discover import discover
 from flows.command.serve import serve
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def common(
 
 for verb in (
     setup.init,
+    discover,
     sync.check,
     sync.plan,
     sync.sync,

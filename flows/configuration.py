@@ -13,13 +13,14 @@ from pydantic import BaseModel, create_model
 from connectors.base import ConfigError
 from connectors.registry import SYSTEMS, connection_model, source_opener, target_opener
 from engine.check import Configuration, check
-from engine.config import CreateProject
+from engine.config import CreateProject, SystemMapping
 from engine.document import Document, build, resolve
 from engine.hints import suggest
 from engine.model import Problem
 from engine.yaml import Invalid, parse
 
 MAX_BYTES = 1_000_000
+DISCOVERED = ".discovered.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,19 @@ def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = 
     return Loaded(folder, configuration, connections)
 
 
+def load_mapping(folder: Path, name: str, env: Mapping[str, str]) -> tuple[Document, SystemMapping, BaseModel]:
+    """One mapping by itself, whatever state the other files are in, and its connection. Raises ConfigError with every problem."""
+    problems: list[Problem] = []
+    document = _document(folder / "mappings" / f"{name}.yaml", folder, problems)
+    if document is None:
+        raise ConfigError(problems)
+    mapping, problems = build(document, SystemMapping)
+    connection = _connection(document, (), env, folder, problems) if mapping is not None else None
+    if mapping is None or connection is None:
+        raise ConfigError(problems)
+    return document, mapping, connection
+
+
 def at(configuration: Configuration, system: str, problem: Problem) -> Problem:
     """A connector's problem with its place in the system's mapping file."""
     document = configuration.documents.get(f"mappings/{system}")
@@ -69,7 +83,9 @@ def at(configuration: Configuration, system: str, problem: Problem) -> Problem:
 
 
 def _documents(folder: Path, root: Path, problems: list[Problem]) -> dict[str, Document]:
-    found = ((path.stem, _document(path, root, problems)) for path in sorted(folder.glob("*.yaml")))
+    """Every file but those that `handoff discover` writes to pick from."""
+    paths = (path for path in sorted(folder.glob("*.yaml")) if not path.name.endswith(DISCOVERED))
+    found = ((path.stem, _document(path, root, problems)) for path in paths)
     return {name: document for name, document in found if document is not None}
 
 

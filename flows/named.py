@@ -16,6 +16,8 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
+    Describes,
+    Description,
     Gone,
     LeaseLost,
     Locate,
@@ -59,6 +61,11 @@ class _Opened:
     async def check(self) -> Report:
         with self._named():
             return await self._opening.check()
+
+    async def describe(self) -> Description:
+        """Nothing, where the connector cannot tell."""
+        with self._named():
+            return await self._opening.describe() if isinstance(self._opening, Describes) else Description(())
 
     @contextmanager
     def _named(self) -> Iterator[None]:

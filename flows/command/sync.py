@@ -11,9 +11,9 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, UnsafePlan
+from connectors.base import ConfigError, ConnectorError, Describes, Report, Runtime, Source, Target, UnsafePlan
 from engine.model import Problem
-from flows import show
+from flows import seen, show
 from flows.command.common import (
     Bars,
     Exit,
@@ -57,44 +57,61 @@ def check(
         if offline and (problems := connection_problems(ready.configuration)):
             raise ConfigError(problems)
         warnings = ready.configuration.warnings
-        reports = {} if offline else run(_reports(ready))
+        reports, drifted = ({}, []) if offline else run(_reports(ready))
         rules, blueprints = len(ready.configuration.rules.rules), len(ready.configuration.blueprints)
         parts: list[Any] = [Text.assemble(("The configuration is fine: ", "green"), f"{rules} rules, {blueprints} blueprints")]
         for name, report in reports.items():
             parts.append(Text.assemble((name, "bold"), f": {report.identity}"))
             parts += [Text(f"  {fact}", style="dim") for fact in report.facts]
             parts += [Text(f"  {warning}", style="yellow") for warning in report.warnings]
+        if drifted:
+            parts += [Text("Changed since `handoff discover` looked:", style="yellow"), show.problems(drifted)]
         if warnings:
             parts += [Text("Worth a look:", style="yellow"), show.problems(warnings)]
         data = {
             "rules": rules,
             "blueprints": blueprints,
             "warnings": [str(warning) for warning in warnings],
+            "changed": [str(problem) for problem in drifted],
             "systems": {name: {"identity": r.identity, "facts": r.facts, "warnings": r.warnings} for name, r in reports.items()},
         }
         Screen(as_json).show(Group(*parts), data)
 
 
-async def _reports(ready: Loaded) -> dict[str, Report]:
-    """Ask every system; all their problems at once."""
-    reports, problems, others = {}, [], []
+async def _reports(ready: Loaded) -> tuple[dict[str, Report], list[Problem]]:
+    """Ask every system; all their problems at once. And what has changed in them since `handoff discover` looked."""
+    reports: dict[str, Report] = {}
+    problems: list[Problem] = []
+    drifted: list[Problem] = []
+    others: list[ConnectorError] = []
     async with connect(ready, Runtime()) as (sources, targets):
         asked = [(name, "source", each) for name, each in sources.items()] + [(name, "target", each) for name, each in targets.items()]
         for name, side, system in asked:
             try:
+                drifted += await _drift(ready, name, system)
                 reports[f"{name} as a {side}" if name in sources and name in targets else name] = await system.check()
             except ConfigError as error:
                 problems += [at(ready.configuration, name, problem) for problem in error.problems]
             except ConnectorError as error:
                 others.append(error)
-    first, rest = (None, others) if problems or not others else (worst(others), [other for other in others if other is not worst(others)])
-    for other in rest:
-        errors().print(Text(f"{other.system}: {other}", style="red"))
+    first = worst(others) if others and not problems else None
+    for other in others:
+        if other is not first:
+            errors().print(Text(f"{other.system}: {other}", style="red"))
     if problems:
-        raise ConfigError(problems)
+        told = {(problem.file, problem.line) for problem in problems}
+        raise ConfigError([*problems, *(problem for problem in drifted if (problem.file, problem.line) not in told)])
     if first is not None:
         raise first
-    return reports
+    return reports, drifted
+
+
+async def _drift(ready: Loaded, name: str, system: Source | Target) -> list[Problem]:
+    known = seen.read(ready.folder, name)
+    if known is None or not isinstance(system, Describes):
+        return []
+    found = seen.drift(name, ready.configuration.mappings[name], known, await system.describe())
+    return [at(ready.configuration, name, problem) for problem in found]
 
 
 def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None, only: Only = None, as_json: Json = False) -> None:
