@@ -38,8 +38,8 @@ class Connection(BaseModel):
     @classmethod
     def _is_address(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise ValueError("url must be an address such as https://acme.odoo.com, without a user and without a query")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
+            raise ValueError("url must be an address such as https://acme.odoo.com, without a user and without a path")
         return value.rstrip("/")
 
     @model_validator(mode="after")

@@ -16,16 +16,17 @@ from connectors.odoo.relations import DOMAINS
 from connectors.odoo.rpc import Domain, Row
 from engine.model import CrmKind, Read, Record
 
-_PAGES = {"crm.lead": "crm", "res.partner": "contacts", "sale.order": "sales"}
+_PAGES = {"crm.lead": "crm"}  # other models are found by their names
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind as it is read. `url` is the server's."""
+    """One kind as it is read. `url` is the server's, whose pages have had plain addresses since it speaks JSON-2."""
 
     name: CrmKind
     read: Read
     url: str
+    plain: bool = True
 
     @property
     def domain(self) -> Domain:
@@ -50,7 +51,10 @@ class Kind:
         return Record(SYSTEM, self.name, str(row), f"deleted~{winner}", seen, {}, self._page(row), deleted=True, merged_into=winner)
 
     def _page(self, row: int) -> str:
-        return f"{self.url}/odoo/{_PAGES.get(self.read.object, self.read.object)}/{row}"
+        model = self.read.object
+        return (
+            f"{self.url}/odoo/{_PAGES.get(model, model)}/{row}" if self.plain else f"{self.url}/web#id={row}&model={model}&view_type=form"
+        )
 
 
 def token(record: Record) -> Token:

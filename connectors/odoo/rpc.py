@@ -89,7 +89,7 @@ class Rpc:
         Archived records are seen, and texts come in the connection's language, unless `context` says otherwise. Raises what `judge` makes of it.
         """
         told = {"lang": self.connection.language, "active_test": False, **(context or {})}
-        if await self._speaks_json2():
+        if await self.speaks_json2():
             body = {**({"ids": list(ids)} if ids is not None else {}), "context": told, **named}
             return (await self._http.send("POST", f"/json/2/{model}/{method}", effect=effect, body=body, within=within)).data
         placed = [named.pop(_BY_PLACE[method])] if method in _BY_PLACE else []
@@ -112,11 +112,12 @@ class Rpc:
 
     async def uid(self) -> int:
         """The id of the user we act as."""
-        if await self._speaks_json2():
+        if await self.speaks_json2():
             return int((await self.call("res.users", "context_get", effect=Effect.READ))["uid"])
         return await self._user()
 
-    async def _speaks_json2(self) -> bool:
+    async def speaks_json2(self) -> bool:
+        """Which protocol is spoken: as the connection says, or as the server's version allows."""
         wanted = self.connection.protocol
         if wanted != "auto":
             return wanted == "json2"

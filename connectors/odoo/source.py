@@ -71,7 +71,7 @@ class OdooSource:
     async def pull(self, kind: CrmKind, cursor: str | None) -> AsyncIterator[Page]:
         """See `Source`. A quiet pull costs one call for each model looked at; the last page may be empty, its cursor still counts."""
         async with self._understood([kind]):
-            main = self._kind(kind)
+            main = await self._kind(kind)
             pull = Pull(main, await watches(main, self._reader), self._ways())
             async with aclosing(pull.pages(parse(cursor) if cursor is not None else None)) as pages:
                 async for page in pages:
@@ -80,7 +80,7 @@ class OdooSource:
     async def read(self, kind: CrmKind, ids: Sequence[str]) -> Sequence[Record]:
         """Complete records of these ids. What is not there any more is absent, as is what this user may not see."""
         async with self._understood([kind]):
-            main = self._kind(kind)
+            main = await self._kind(kind)
             wanted = [int(row) for row in dict.fromkeys(ids) if row.isdecimal()]
             found: list[Record] = []
             for chunk in chunks(wanted, IDS_PER_CALL):
@@ -96,8 +96,8 @@ class OdooSource:
         """The models read here, with their fields, the stages, and who owns deals."""
         return await describe(self._rpc, self._schema, self._reads)
 
-    def _kind(self, kind: CrmKind) -> Kind:
-        return Kind(kind, self._reads[kind], self._connection.url)
+    async def _kind(self, kind: CrmKind) -> Kind:
+        return Kind(kind, self._reads[kind], self._connection.url, await self._rpc.speaks_json2())
 
     def _ways(self) -> Ways:
         connection = self._connection

@@ -173,6 +173,7 @@ def test_a_connection_says_what_is_missing_and_shows_no_secret() -> None:
         ({"url": URL}, "key is needed"),
         ({"url": "odoo.test", "key": KEY}, "url must be"),
         ({"url": "http://me:pw@odoo.test", "key": KEY}, "url must be"),
+        ({"url": "http://odoo.test/odoo/crm", "key": KEY}, "url must be"),
         ({"url": URL, "password": "x", "protocol": "json2"}, "key is needed"),
         ({"url": URL, "key": KEY, "protocol": "jsonrpc"}, "login and database"),
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -253,7 +252,16 @@ class OdooCrm:
         return str(self.held(row, STATUS)[STATUS])
 
 
-def rig(place: Place, reads: Mapping[CrmKind, Read] = READS, **settings: object) -> tuple[OdooCrm, Callable[[], OdooSource]]:
+WRITE_BACK: Mapping[CrmKind, Mapping[str, str]] = {"deal": {"project_status": STATUS}}
+
+
+def rig(
+    place: Place,
+    reads: Mapping[CrmKind, Read] = READS,
+    *,
+    write_back: Mapping[CrmKind, Mapping[str, str]] = WRITE_BACK,
+    **settings: object,
+) -> tuple[OdooCrm, Callable[[], OdooSource]]:
     """An empty Odoo and a maker of sources for it; `settings` are fields of the connection."""
     crm = OdooCrm(place)
     odoo = place.odoo
@@ -269,6 +277,6 @@ def rig(place: Place, reads: Mapping[CrmKind, Read] = READS, **settings: object)
 
     def source() -> OdooSource:
         connection = Connection.model_validate({**plain, "key": crm.key, **settings})
-        return OdooSource(connection, reads, runtime=replace(runtime), write_back={"deal": {"project_status": STATUS}})
+        return OdooSource(connection, reads, runtime=runtime, write_back=write_back)
 
     return crm, source
