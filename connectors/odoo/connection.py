@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -33,6 +35,23 @@ class Connection(BaseModel):
     page_size: int = Field(200, ge=1, le=2000, description="Records asked for per page (source).")
     sweep_minutes: int = Field(15, ge=0, description="How often, at most, deleted records are looked for; 0: in every run (source).")
     late_commit_seconds: int = Field(120, ge=0, description="How long a write whose answer was lost may still take effect (target).")
+
+    zone: str = Field("UTC", description="Time zone in which a task's due date is meant, such as Europe/Berlin (target).")
+    due_time: time = Field(time(17), description="Time of day at which a task is due: Odoo keeps a moment, not a day (target).")
+    start_field: str = Field(
+        "", description="Field of tasks that holds their start, such as planned_date_begin or x_start; empty: none (target)."
+    )
+    visibility: Literal["employees", "followers", "invited_users", "portal"] = Field(
+        "employees",
+        description="Who sees a published project: all employees, or who is invited, without or with guests of the portal (target).",
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"zone is not a time zone: {value!r}; it looks like Europe/Berlin")
+        return value
 
     @field_validator("url")
     @classmethod
