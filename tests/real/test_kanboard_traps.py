@@ -441,6 +441,14 @@ async def test_a_project_that_is_closed_or_gets_another_end_is_noticed_and_stran
         assert (await target.progress([inside]))[0].completed
 
 
+@pytest.mark.parametrize("cursor", ["", "7", "[]", '{"v":0,"newest":1,"rows":{},"seen":{}}', '{"v":1}', "rubbish"])
+async def test_a_cursor_of_another_version_is_a_first_look(tool: KanboardTool, cursor: str) -> None:
+    async with tool.target() as target:
+        changed = await target.changes(cursor)
+        assert not changed.complete
+        assert (await target.changes(changed.cursor)).complete
+
+
 async def test_an_update_that_changes_nothing_is_not_sent(tool: KanboardTool) -> None:
     """Kanboard would count it as one."""
     fields: dict[str, Any] = {"name": "Build", "notes": "as agreed", "start_on": FIRST, "due_on": LAST, "milestone": True}
