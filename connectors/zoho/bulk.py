@@ -35,7 +35,8 @@ class Bulk:
         """Whether all that the mapping reads of a kind comes with bulk read: no lists, and of other records no more than who owns it."""
         known = await self._schema.fields(kind.shape.module) or {}
         types = {name: known[name].type for name in known}
-        if kind.read.children or any(types.get(name) in BY_RECORD_ONLY or name not in types for name in kind.shape.fields):
+        needed = set(kind.shape.fields) - (kind.shape.optional - types.keys())
+        if kind.read.children or any(types.get(name) in BY_RECORD_ONLY or name not in types for name in needed):
             return False
         linked = [path.split(".", 1) for path in kind.read.fields if path not in COMPUTED and types.get(path.split(".")[0]) == "lookup"]
         return all(rest and (rest[0] == "id" or rest[0] not in GIVEN) for _, *rest in linked)
@@ -45,15 +46,15 @@ class Bulk:
         known = await self._schema.fields(shape.module) or {}
         people = {person.id: {"id": person.id, "name": person.name, "email": person.email} for person in await self._schema.people()}
         for page in range(1, MOST_PAGES):
-            job = await self._start(shape, page)
+            job = await self._start(shape.module, [name for name in shape.wanted if name in known], page)
             more = await self._wait(job)
             answer = await self._rest.get(f"{BULK}/read/{job}/result")
             yield [self._row(cells, known, people) for cells in _cells(answer.raw)]
             if not more:
                 return
 
-    async def _start(self, shape: Shape, page: int) -> str:
-        query = {"module": {"api_name": shape.module}, "fields": ["id", *shape.wanted], "page": page}
+    async def _start(self, module: str, fields: list[str], page: int) -> str:
+        query = {"module": {"api_name": module}, "fields": ["id", *fields], "page": page}
         body = {"query": query, "file_type": "csv"}
         answer = await self._rest.send("POST", f"{BULK}/read", effect=Effect.REPEATABLE, body=body)
         result = answer.data["data"][0]

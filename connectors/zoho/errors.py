@@ -1,6 +1,6 @@
 """What Zoho's answers mean. One table for whole answers and for the rows of a write.
 
-Three of the meanings concern only how we ask, and are dealt with inside this connector: PageLost, NoSuchField, InBlueprint.
+Some of the meanings are dealt with inside this connector: PageLost, NoSuchField, InBlueprint.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class InBlueprint(Rejected):
     """The field is governed by a Blueprint: only one of its transitions changes it."""
 
 
+class NotAllowed(AuthError):
+    """The token or its user lacks a right, which matters only where it is needed."""
+
+
 class NoSuchField(Rejected):
     """A field or module that this user does not see; `module` is where it was looked for."""
 
@@ -45,11 +49,11 @@ def _auth(words: str, _field: str) -> ConnectorError:
 
 
 def _scope(words: str, _field: str) -> ConnectorError:
-    return AuthError(f"{words}; make a new code with all scopes of docs/systems/zoho.md, and exchange it for a new refresh token")
+    return NotAllowed(f"{words}; make a new code with all scopes of docs/systems/zoho.md, and exchange it for a new refresh token")
 
 
 def _right(words: str, _field: str) -> ConnectorError:
-    return AuthError(f"{words}; give the integration's user a profile with access to this module")
+    return NotAllowed(f"{words}; give the integration's user a profile with access to this module")
 
 
 def _page(words: str, field: str) -> ConnectorError:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from connectors.base import Rejected, Transient
 from connectors.http import Answer
-from connectors.zoho.errors import EMPTY, SYSTEM, NoSuchField, PageLost
+from connectors.zoho.errors import EMPTY, SYSTEM, NoSuchField, NotAllowed, PageLost
 from connectors.zoho.rest import Rest
 from connectors.zoho.values import Row, chunks, stamp
 
@@ -178,7 +178,7 @@ class Reading:
         """How many records there are; None when that may not be asked."""
         try:
             return int((await self._rest.get(f"/{module}/actions/count")).data["count"])
-        except (Rejected, KeyError, TypeError, ValueError):
+        except (NotAllowed, Rejected, KeyError, TypeError, ValueError):
             return None
 
 
