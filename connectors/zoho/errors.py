@@ -102,6 +102,8 @@ def judge(answer: Answer, effect: Effect) -> ConnectorError | None:
     if code == "INVALID_DATA" and field == "page_token":
         return _page(words, field)
     meaning = CODES.get(code)
+    if meaning is None and field and answer.status in (400, 404, 412):
+        return Rejected(words, field=field)
     return meaning(words, field) if meaning else judge_status(answer, effect, words=words)
 
 
