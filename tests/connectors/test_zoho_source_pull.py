@@ -28,10 +28,11 @@ def bare(**settings: object) -> tuple[ZohoCrm, Rig]:
 
 def meanwhile(crm: ZohoCrm, turns: dict[int, Callable[[], None]], route: str = "/crm/v8/Deals") -> None:
     """Does something in the CRM right after the n-th answer to a list."""
-    count = 0
+    count, judge = 0, crm.box.recorder or (lambda request, reply: None)
 
     def recorder(request: Request, reply: Reply) -> None:
         nonlocal count
+        judge(request, reply)
         if request.method == "GET" and request.path == route:
             count += 1
             turns.get(count, lambda: None)()
@@ -387,6 +388,7 @@ async def test_a_bulk_job_that_fails_is_done_without() -> None:
     crm, site = bare(bulk_above=0)
     ids = crm.add_mergeable(some(12))
     crm.app.bulk.fail_next = 1
+    crm.box.recorder = None  # the public description does not know how a failed job looks
     assert set((await pull(site, kind="customer")).ids) == set(ids)
 
 
