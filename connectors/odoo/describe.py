@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from connectors.base import Description, FieldInfo, Member, ObjectInfo, Rejected, Stage
 from connectors.odoo.rpc import Rpc
@@ -10,24 +12,32 @@ from connectors.odoo.schema import Field, Schema
 from engine.model import CrmKind, Read
 
 _BEYOND = ("name", "email", "code")
+_INNER = re.compile(r"(activity|message|website_message|my_activity)_")  # of the chatter beside a record
 _OFTEN = ("partner_id", "user_id", "stage_id", "country_id", "company_currency", "currency_id", "commercial_partner_id", "team_id")
 
 
 async def describe(rpc: Rpc, schema: Schema, reads: Mapping[CrmKind, Read]) -> Description:
-    """Each object that is read, once, with its children's; what this user may not see is left out."""
+    """Each object that is read, once, with its children's; what is not there or hidden from this user is left out."""
     kinds = {read.object: kind for kind, read in reads.items()}
-    names = dict.fromkeys(each.object for read in reads.values() for each in (read, *read.children.values()))
-    objects = [await _object(schema, name, kinds.get(name)) for name in names]
-    return Description(objects=tuple(objects), stages=await _stages(rpc), people=await _people(rpc))
+    paths: dict[str, list[str]] = {}
+    for each in (each for read in reads.values() for each in (read, *read.children.values())):
+        paths.setdefault(each.object, []).extend(each.fields)
+    objects = [await _object(schema, name, wanted, kinds.get(name)) for name, wanted in paths.items()]
+    return Description(tuple(each for each in objects if each), stages=await _stages(rpc), people=await _people(rpc))
 
 
-async def _object(schema: Schema, name: str, kind: CrmKind | None) -> ObjectInfo:
-    fields = await schema.fields(name)
-    infos = [_info(field, field.name) for field in fields.values()]
-    for way in (name for name in _OFTEN if name in fields):
-        behind = await schema.fields(fields[way].relation)
-        infos += [_info(behind[each], f"{way}.{each}") for each in _BEYOND if each in behind]
-    return ObjectInfo(name=name, label=name, fields=tuple(sorted(infos, key=lambda info: info.path)), kind=kind)
+async def _object(schema: Schema, name: str, wanted: Sequence[str], kind: CrmKind | None) -> ObjectInfo | None:
+    """The model's own fields, and those behind its relations that are read already or often are."""
+    try:
+        fields = await schema.fields(name)
+    except Rejected:
+        return None
+    infos = {field.name: _info(field, field.name) for field in fields.values() if not _INNER.match(field.name) and field.type != "binary"}
+    beyond = [f"{way}.{each}" for way in _OFTEN if way in fields for each in _BEYOND]
+    for path in (*beyond, *(path for path in wanted if "." in path)):
+        with suppress(Rejected):
+            infos[path] = _info(await schema.end(name, path), path)
+    return ObjectInfo(name=name, label=name, fields=tuple(infos[path] for path in sorted(infos)), kind=kind)
 
 
 def _info(field: Field, path: str) -> FieldInfo:
