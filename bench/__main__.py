@@ -13,7 +13,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from bench import apply, baseline, limited, plan
+from bench import apply, baseline, limited, plan, zoho
 from bench.measure import Benchmark, Figure
 
 ALL: Mapping[str, Callable[[], Benchmark | tuple[Benchmark, ...]]] = {
@@ -21,6 +21,7 @@ ALL: Mapping[str, Callable[[], Benchmark | tuple[Benchmark, ...]]] = {
     "apply": apply.measure,
     "limited": limited.measure,
     "baseline": baseline.measure,
+    "zoho": zoho.measure,
 }
 
 

@@ -1,4 +1,4 @@
-"""A stand-in as a process: `python -m bench.sandbox asana|salesforce OPTIONS`. Prints its environment, then its counts whenever a line comes in."""
+"""A stand-in as a process: `python -m bench.sandbox NAME OPTIONS`. Prints its environment, then its counts whenever a line comes in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench import data
 from sandbox.asana import Asana
 from sandbox.salesforce import Salesforce
 from sandbox.web import App, Sandbox, serve
+from sandbox.zoho import Zoho
 
 
 def clock() -> datetime:
@@ -53,6 +54,16 @@ def salesforce(*, deals: int, customers: int) -> tuple[App, dict[str, str]]:
     return app, {"SALESFORCE_SECRET": app.oauth.client_secret}
 
 
+def zoho(*, deals: int) -> tuple[App, dict[str, str]]:
+    """An organisation with one account, and deals modified one a minute."""
+    app, end = Zoho(clock), clock() - timedelta(hours=1)
+    account = app.world.insert("Accounts", {"Account_Name": "Acme"})
+    for number in range(deals):
+        row = {"Deal_Name": f"Deal {number}", "Stage": data.WON, "Amount": 1200.5, "Closing_Date": "2026-05-01", "Account_Name": account}
+        app.world.insert("Deals", row, at=end - timedelta(minutes=number))
+    return app, {}
+
+
 def _stage(random: Random) -> str:
     return random.choices((data.WON, data.LOST, *data.STAGES), (30, 30, 10, 10, 10, 10))[0]
 
@@ -64,7 +75,7 @@ def _stamps(random: Random, end: datetime) -> dict[str, datetime]:
 
 async def main(name: str, options: dict[str, Any]) -> None:
     latency = options.pop("latency", 0.0)
-    app, env = asana(**options) if name == "asana" else salesforce(**options)
+    app, env = {"asana": asana, "salesforce": salesforce, "zoho": zoho}[name](**options)
     async with serve(Sandbox(app, latency=latency)) as url:
         _say({**env, f"{name.upper()}_URL": f"{url}/api/1.0" if isinstance(app, Asana) else url})
         loop = asyncio.get_running_loop()
