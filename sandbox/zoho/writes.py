@@ -111,7 +111,7 @@ def add(call: Call, module: Module, row: Row, path: str, more: Mapping[str, Any]
         if field.required and given.get(field.name) is None:
             raise Refused("MANDATORY_NOT_FOUND", "required field not found", api_name=field.name, json_path=f"{path}.{field.name}")
     _check_unique(call, module, given, path)
-    id = call.world.insert(module.name, {**given, **(more or {})}, by=call.world.user, source="crm_api")
+    id = call.world.insert(module.name, {**given, **(more or {})}, by=call.world.user, source="crm_api", rules=_runs_workflows(call))
     return _done(call, module, id, "record added")
 
 
@@ -133,8 +133,13 @@ def _update(call: Call, module: Module, row: Row, path: str) -> Row:
     _check_unique(call, module, given, path, old["id"])
     if row.get("$append_values"):
         _append(module, old, given, row["$append_values"])
-    world.update(module.name, old["id"], given, by=world.user, source="crm_api")
+    world.update(module.name, old["id"], given, by=world.user, source="crm_api", rules=_runs_workflows(call))
     return _done(call, module, old["id"], "record updated")
+
+
+def _runs_workflows(call: Call) -> bool:
+    """Workflows run unless `trigger` says which automations do, and leaves them out."""
+    return "workflow" in call.body().get("trigger", TRIGGERS)
 
 
 def _upsert(call: Call, module: Module, row: Row, path: str, named: Sequence[str]) -> Row:

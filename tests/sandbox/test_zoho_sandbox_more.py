@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ async def test_products_are_linked_and_accounts_list_their_deals() -> None:
 )
 async def test_a_search_by_criteria(criteria: str, found: list[int]) -> None:
     rig = Rig()
+    rig.app.search_lag = timedelta(0)
     for number, deal in enumerate(rig.deals(3)):
         rig.world.update("Deals", deal, {"Amount": number, "Next_Step": "call (soon)" if number == 0 else None})
     assert await rig.names("/Deals/search", criteria=criteria, sort_order="asc") == [f"deal {number}" for number in found]
@@ -87,6 +89,17 @@ async def test_a_search_that_makes_no_sense_is_refused() -> None:
         assert (await rig.ask("GET", "/Deals/search", criteria=criteria)).code == "INVALID_QUERY"
     assert (await rig.ask("GET", "/Deals/search")).code == "REQUIRED_PARAM_MISSING"
     assert (await rig.ask("GET", "/Deals/search", word="nobody")).status == 204
+
+
+async def test_a_search_misses_what_was_made_a_moment_ago_and_wants_a_scope_of_its_own() -> None:
+    rig = Rig()
+    rig.deals(1)
+    assert await rig.names("/Deals/search", word="deal") == []
+    rig.clock.move(seconds=30)
+    assert await rig.names("/Deals/search", word="deal") == ["deal 0"]
+    rig.app.oauth.grant(["ZohoCRM.modules.ALL"])
+    rig.token = ""
+    assert (await rig.ask("GET", "/Deals/search", word="deal")).code == "OAUTH_SCOPE_MISMATCH"
 
 
 async def coql(rig: Rig, text: str) -> Seen:
@@ -127,6 +140,7 @@ async def test_coql_follows_lookups_and_reads_rows_of_a_subform_by_their_parents
         ("select id from Nix where id is not null", "INVALID_QUERY"),
         ("select id from Deals where Description = 'x'", "INVALID_QUERY"),
         ("select id from Deals where Amount = 'x'", "INVALID_QUERY"),
+        ("select Account_Name.Parent_Account.Parent_Account.Phone from Deals where id is not null", "INVALID_QUERY"),
         (f"select id from Deals where id in ({','.join(['1'] * 51)})", "LIMIT_EXCEEDED"),  # noqa: S608
         ("select id from Deals where id is not null; drop", "SYNTAX_ERROR"),
     ],
@@ -247,3 +261,15 @@ async def test_a_time_line_tells_people_from_programs() -> None:
     rows = (await rig.ask("GET", f"/Deals/{deal}/__timeline")).body["__timeline"]
     assert [(row["source"], row["action"]) for row in rows] == [("crm_api", "updated"), ("crm_ui", "updated"), ("crm_ui", "added")]
     assert next(each["_value"] for each in rows[0]["field_history"] if each["api_name"] == "Amount") == {"old": "1", "new": "2"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "steps"), [({"trigger": []}, None), ({"trigger": ["workflow"]}, "call"), ({}, "call"), ({"trigger": ["approval"]}, None)]
+)
+async def test_workflows_follow_a_write_unless_it_names_other_triggers(trigger: dict[str, Any], steps: str | None) -> None:
+    rig = Rig()
+    [deal] = rig.deals(1)
+    rig.world.add_workflow("Deals", "Amount", {"Next_Step": "call"})
+    assert (await rig.ask("PUT", f"/Deals/{deal}", {"data": [{"Amount": 5}], **trigger})).status == 200
+    assert rig.world.get("Deals", deal).get("Next_Step") == steps
+    assert [event.source for event in rig.world.events[1:]] == ["crm_api", *(["workflow"] if steps else [])]

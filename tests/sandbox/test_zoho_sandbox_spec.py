@@ -93,6 +93,7 @@ async def _hangs_on(rig: Rig, deal: str, contact: str, product: str) -> None:
 
 
 async def _others(rig: Rig, deal: str) -> None:
+    rig.clock.move(minutes=1)
     await rig.ask("GET", "/Deals/search", criteria="(Amount:greater_than:1)", fields="Deal_Name")
     await rig.ask("GET", "/Deals/actions/count")
     await rig.ask("GET", f"/Deals/{deal}/__timeline")
