@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from sandbox.web import Sandbox, serve
 from sandbox.zoho import Field, Zoho
@@ -47,11 +48,24 @@ class Org:
             return await asyncio.to_thread(act, url)
 
 
-def old(org: Org, folder: Path, url: str) -> types.SimpleNamespace:
-    """zcrmsdk, connected; a stub stands for the driver that it imports and never uses."""
+@pytest.fixture(autouse=True)
+def _as_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """zcrmsdk as it came, whatever this process did to it before, and again afterwards.
+
+    A stub stands for the driver that it imports and never uses; what sends its requests is what it imports for that.
+    """
     driver, connector = types.ModuleType("mysql"), types.ModuleType("mysql.connector")
     connector.Error, driver.connector = Exception, connector  # type: ignore[attr-defined]
-    sys.modules |= {"mysql": driver, "mysql.connector": connector}
+    monkeypatch.setitem(sys.modules, "mysql", driver)
+    monkeypatch.setitem(sys.modules, "mysql.connector", connector)
+    from zcrmsdk.src.com.zoho.crm.api.initializer import Initializer
+
+    monkeypatch.setattr(sys.modules["zcrmsdk.src.com.zoho.crm.api.util.api_http_connector"], "requests", requests)
+    monkeypatch.setattr(Initializer, "initializer", None)
+
+
+def old(org: Org, folder: Path, url: str) -> types.SimpleNamespace:
+    """zcrmsdk, connected."""
     from zcrmsdk.src.com.zoho.api.authenticator.oauth_token import OAuthToken, TokenType
     from zcrmsdk.src.com.zoho.api.authenticator.store import FileStore
     from zcrmsdk.src.com.zoho.api.logger import Logger
