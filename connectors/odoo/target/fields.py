@@ -51,6 +51,11 @@ class Fields:
         for kind in kinds if self._mapped else ():
             self._there[kind] = await self._schema.fields(MODELS[kind])
 
+    async def type_of(self, kind: ItemKind, name: str) -> str:
+        """The server's word for what a field holds; empty when there is no such field."""
+        there = await self._schema.fields(MODELS[kind])
+        return there[name].type if name in there else ""
+
     def names(self, kind: ItemKind) -> tuple[str, ...]:
         """Fields to ask for, once loaded: those of the mapping that the kind has."""
         return tuple({mapped.custom_field for mapped in self._mapped.values() if mapped.custom_field in self._there.get(kind, {})})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from connectors.odoo.rpc import Row, Rpc
 
@@ -28,11 +29,11 @@ class People:
             wanted = {email for email in emails if email and email.casefold() not in self._users} - self.unknown
             if not wanted:
                 return
-            either = sorted({*wanted, *(email.casefold() for email in wanted)})
             inside = [["share", "=", False], ["active", "=", True]]
-            rows = await self._rpc.search_read(
-                "res.users", [*inside, "|", ["login", "in", either], ["email_normalized", "in", either]], _FIELDS
-            )
+            # A login is told apart by case, and may be an e-mail that is written otherwise; a wildcard in one finds too many, which does no harm.
+            logins: list[Any] = [["login", "=ilike", email] for email in sorted(wanted)]
+            mails = ["email_normalized", "in", sorted(email.casefold() for email in wanted)]
+            rows = await self._rpc.search_read("res.users", [*inside, *["|"] * len(logins), *logins, mails], _FIELDS)
             for row in rows:
                 self._learn(row)
             self.unknown |= {email for email in wanted if email.casefold() not in self._users}

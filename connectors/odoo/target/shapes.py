@@ -49,6 +49,11 @@ class Shapes:
         self._people = people
         self._days = days
         self._start = start
+        self._start_is_moment = False
+
+    async def learn(self) -> None:
+        """Whether a task's start is kept as a moment or as a day."""
+        self._start_is_moment = bool(self._start) and await self._fields.type_of("task", self._start) == "datetime"
 
     # Reading
 
@@ -147,7 +152,9 @@ class Shapes:
             return {"date_start" if name == "start_on" else "date": value.isoformat() if value else None}
         if name == "due_on":
             return {"date_deadline": self._days.moment(value)}
-        return {self._start: value.isoformat() if value else None} if self._start else {}
+        if not self._start:
+            return {}
+        return {self._start: self._days.begin(value) if self._start_is_moment else value.isoformat() if value else None}
 
     # Comparing
 

@@ -61,6 +61,9 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+_MORNING = time(9)
+
+
 @dataclass(frozen=True, slots=True)
 class Days:
     """Calendar days as the moments Odoo keeps for deadlines: at `at` o'clock in `zone`, stored in UTC."""
@@ -69,7 +72,15 @@ class Days:
     at: time
 
     def moment(self, day: date | None) -> str | None:
-        return f"{datetime.combine(day, self.at, self.zone).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if day else None
+        """When something is due that is due that day."""
+        return self._utc(day, self.at)
+
+    def begin(self, day: date | None) -> str | None:
+        """When something begins that begins that day: in the morning, or when it is due."""
+        return self._utc(day, min(_MORNING, self.at))
+
+    def _utc(self, day: date | None, at: time) -> str | None:
+        return f"{datetime.combine(day, at, self.zone).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if day else None
 
     def day(self, moment: object) -> date | None:
         """The day of a moment or of a date, None of neither."""

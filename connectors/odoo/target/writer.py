@@ -55,6 +55,8 @@ class Writer:
     async def _prepare(self, writes: Sequence[Write]) -> None:
         await self.people.resolve(set[str]().union(*(_emails(write) for write in writes)))
         await self.fields.load(*{_kind(write) for write in writes if _fields(write).get("custom")})
+        if any(_kind(write) == "task" and _fields(write).get("start_on") for write in writes):
+            await self.shapes.learn()
 
     async def _carried(self, writes: Sequence[Write]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -117,7 +119,8 @@ class Writer:
                 return {**values, "project_ids": Refs((inside,))}
             case "status":
                 return {**values, "project_id": Ref(inside)}
-        under = create.parent if create.parent not in ("", create.project) else ""
+        # Ids of tasks and of projects may be the same: the key tells which of the two it is under.
+        under = create.parent if create.item.parent not in ("", create.item.project) else ""
         return {
             **values,
             "project_id": Ref(inside),
