@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from connectors.base import ConfigError, Create, Gone, Publish, Rejected, Remote, Target, Update
 from connectors.odoo import FieldMap
@@ -325,6 +327,64 @@ async def test_rich_notes_come_back_the_same_and_an_editors_wrapping_is_no_edit(
         assert target.same("task", "notes", RICH, (await held(target, "task", made.id))["notes"])
         tool.call("project.task", "write", ids=[int(made.id)], vals={"description": html.replace("two", "ten")})
         assert not target.same("task", "notes", RICH, (await held(target, "task", made.id))["notes"])
+
+
+_PIECES = [
+    "# ",
+    "- ",
+    "1. ",
+    "> ",
+    "**",
+    "*",
+    "~~",
+    "`",
+    "```\n",
+    "\n",
+    "\n\n",
+    "| a | b |\n|--|--|\n| c | d |\n",
+    "[x](http://a.b/?q=1&r=2)",
+    "<b>",
+    "&amp;",
+]
+_PIECES += [
+    "&",
+    "<",
+    "text",
+    " ",
+    "  \n",
+    "---\n",
+    "http://x.y/z",
+    "a@b.cc",
+    "\\",
+    "\t",
+    "é",
+    "👩‍👩‍👧",
+    "![i](http://a/b.png)",
+    "    code\n",
+    "\u2028",
+    "\xa0",
+    "\x85",
+]
+_texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
+
+
+async def test_whatever_is_in_texts_comes_back_the_same(tool: OdooTool) -> None:
+    async def round_trip(texts: list[str]) -> None:
+        prepare(tool.odoo)
+        fresh = OdooTool(tool.odoo)
+        async with fresh.target() as target:
+            inside = await begin(target)
+            made = await make(target, *(task(f"t{at}", inside, name=text, notes=text) for at, text in enumerate(texts)))
+            for text, there in zip(texts, await target.read("task", [remote.id for remote in made]), strict=True):
+                assert there
+                assert_same(target, "task", {"name": text, "notes": text}, there.fields)
+
+    @settings(max_examples=3, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(st.lists(_texts, min_size=50, max_size=80))
+    def check(texts: list[str]) -> None:
+        asyncio.run(round_trip(texts))
+
+    await asyncio.to_thread(check)
 
 
 async def test_a_user_without_an_e_mail_is_known_by_the_login(tool: OdooTool) -> None:

@@ -31,7 +31,7 @@ async def changes(rpc: Rpc, cursor: str | None, overlap: timedelta) -> Changed:
     """Projects touched since `cursor`. Every one may have changed when there is none, or when the database was put back to an earlier day."""
     then = _read(cursor)
     newest = await _newest(rpc)
-    if then is None or newest < then["until"]:
+    if then is None or newest < _before(then["until"], overlap):
         seen = {name for name, _ in await _rows(rpc, newest, overlap)}
         return Changed(frozenset(), _cursor(newest, seen), complete=False)
     rows = await _rows(rpc, then["until"], overlap)

@@ -10,7 +10,7 @@ from connectors.http import Effect
 from connectors.odoo.rpc import Rpc
 from connectors.odoo.target.keys import externals, key_of, milestone_id
 from connectors.odoo.target.load import Draft, Loader
-from connectors.odoo.target.text import line
+from connectors.odoo.target.text import title
 from connectors.odoo.target.values import Days, Ref
 
 _MODEL = "project.milestone"
@@ -62,7 +62,7 @@ class Milestones:
 
 def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     due = fields.get("due_on")
-    return {"name": line(fields.get("name")) or "?", "deadline": due.isoformat() if due else False}
+    return {"name": title(fields.get("name")), "deadline": due.isoformat() if due else False}
 
 
 def _draft(key: str, project: str, fields: Mapping[str, Any]) -> Draft:

@@ -11,7 +11,7 @@ from connectors.odoo.rpc import Row, Rpc
 from connectors.odoo.target.fields import MODELS, Fields, same_value
 from connectors.odoo.target.keys import externals, key_of, milestone_id
 from connectors.odoo.target.people import People
-from connectors.odoo.target.text import line, markup, normal
+from connectors.odoo.target.text import markup, normal, title
 from connectors.odoo.target.values import Days, Ref, Refs
 from engine.model import ItemKind
 
@@ -120,10 +120,11 @@ class Shapes:
             )
         match kind:
             case "status":
-                text, title = markup(fields.get("text")), line(fields.get("title")) or "Status"
-                return {"name": title, "status": _STATUS.get(fields["status"], fields["status"]), "description": text or "<p></p>"}
+                status = _STATUS.get(fields["status"], fields["status"])
+                text = markup(fields.get("text")) or "<p></p>"  # without one, Odoo writes a page of its own
+                return {"name": title(fields.get("title")), "status": status, "description": text}
             case "section":
-                return {"name": line(fields["name"])}
+                return {"name": title(fields["name"])}
         values: dict[str, Any] = {}
         for name, value in fields.items():
             values |= self._value(kind, name, value)
@@ -132,7 +133,7 @@ class Shapes:
     def _value(self, kind: ItemKind, name: str, value: Any) -> dict[str, Any]:
         match name:
             case "name":
-                return {"name": line(value) or "?"}
+                return {"name": title(value)}
             case "notes":
                 return {"description": markup(value)}
             case "custom":
@@ -164,7 +165,7 @@ class Shapes:
             return same_value(ours, held)
         match field:
             case "name" | "title":
-                return line(ours) == line(held)
+                return title(ours) == title(held)
             case "notes" | "text":
                 return normal(markup(ours)) == str(held or "")
             case "owner" | "assignee":

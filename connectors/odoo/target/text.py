@@ -10,17 +10,23 @@ from html.parser import HTMLParser
 from markdown_it import MarkdownIt
 
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
-_forbidden = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x84\x86-\x9f]")
+_ends = re.compile("\r\n?|\x85")  # the latter is read as an ellipsis by what parses HTML
+_forbidden = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
     """Without control characters, lone surrogates and foreign line ends, composed (NFC)."""
-    return unicodedata.normalize("NFC", _forbidden.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return unicodedata.normalize("NFC", _forbidden.sub("", _ends.sub("\n", text)))
 
 
 def line(text: object) -> str:
     """A name: one line."""
     return " ".join(clean(str(text or "")).split())
+
+
+def title(text: object) -> str:
+    """A name as Odoo takes it: one line, and never empty."""
+    return line(text) or "?"
 
 
 def markup(markdown: object) -> str:
