@@ -266,8 +266,7 @@ async def test_the_shipped_mapping_fits_once_its_fields_are_added(crm_place: Pla
     assert missing["project_url"].path == ("write_back", "deal", "project_url")
     assert "Settings" in missing["project_url"].hint
     for model, fields in CUSTOM.items():
-        for name, kind in fields.items():
-            _add(crm_place, model, name, kind)
+        crm_place.add_fields(model, fields)
     async with shipped() as opened:
         report = await opened.check()
         described = await opened.describe()
@@ -282,12 +281,6 @@ async def test_the_shipped_mapping_fits_once_its_fields_are_added(crm_place: Pla
     assert "user_id.email" in infos
     assert [stage.status for stage in described.stages][-1] == "won"
     assert "admin@example.com" in {member.email for member in described.people}
-
-
-def _add(crm_place: Place, model: str, name: str, kind: str) -> None:
-    (known,) = crm_place.call("ir.model", "search", domain=[["model", "=", model]])
-    if not crm_place.call("ir.model.fields", "search", domain=[["name", "=", name], ["model", "=", model]]):
-        crm_place.call("ir.model.fields", "create", vals_list=[{"name": name, "field_description": name, "model_id": known, "ttype": kind}])
 
 
 async def _read_by(mapping: SystemMapping, crm: OdooCrm, odoo: Rig) -> None:

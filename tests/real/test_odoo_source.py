@@ -30,7 +30,7 @@ class _Odoo(SourceConformance):
         "test_an_exhausted_quota_stops_the_pull": NO_QUOTA,
         "test_a_deleted_record_is_read_as_deleted": NO_TRACE,
     }
-    examples = 5
+    examples = 3
     protocol: ClassVar[str]
     _place: Place
 
