@@ -72,6 +72,13 @@ class Connection(BaseModel):
         return self
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth telling about the connection."""
+        parts = urlsplit(self.url)
+        plain = parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        return ("url is not encrypted: the key can be read on its way; use https",) if plain else ()
+
+    @property
     def secret(self) -> str:
         """What JSON-RPC sends in place of a password."""
         secret = self.key or self.password

@@ -118,7 +118,7 @@ class Pull:
         return fresh
 
     async def _changed(self, model: str, fields: Sequence[str], since: Moment, last: int) -> list[Row]:
-        domain = [["write_date", ">=", since.since(self._ways.lookback)], ["id", ">", last]]
+        domain = [["write_date", ">=", since.since(self._ways.lookback) or BEGINNING], ["id", ">", last]]
         return await self._ways.rpc.search_read(model, domain, distinct([*fields, "write_date"]), order="id", limit=IDS_PER_CALL)
 
     async def _concern(self, watch: Watch, rows: Sequence[Row]) -> None:

@@ -66,7 +66,8 @@ class OdooSource:
         if problems:
             raise ConfigError(problems, system=SYSTEM)
         who = str(user[0]["login"]) if user else "a user who may not see itself"
-        return Report(identity=f"{who} at {self._connection.url}", facts=(f"Odoo {version}",))
+        spoken = "JSON-2" if await self._rpc.speaks_json2() else "JSON-RPC"
+        return Report(f"{who} at {self._connection.url}", (f"Odoo {version}, over {spoken}",), self._connection.warnings)
 
     async def pull(self, kind: CrmKind, cursor: str | None) -> AsyncIterator[Page]:
         """See `Source`. A quiet pull costs one call for each model looked at; the last page may be empty, its cursor still counts."""

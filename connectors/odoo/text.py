@@ -32,7 +32,7 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._unseen -= tag in _UNSEEN and self._unseen > 0
-        if tag in _BREAKS and tag != "br":
+        if tag in _BREAKS - {"br", "li"}:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:

@@ -181,3 +181,10 @@ def test_a_connection_says_what_is_missing_and_shows_no_secret() -> None:
         with pytest.raises(ValidationError, match=words) as caught:
             Connection.model_validate(settings)
         assert KEY not in str(caught.value)
+
+
+def test_a_key_that_would_travel_in_the_clear_is_warned_of() -> None:
+    told = {
+        url: Connection.model_validate({"url": url, "key": KEY}).warnings for url in (URL, "http://127.0.0.1:8069", "https://odoo.test")
+    }
+    assert [bool(warnings) for warnings in told.values()] == [True, False, False]

@@ -93,7 +93,7 @@ def test_odoos_ways_with_values_end_at_the_border(kind: str, raw: Any, value: An
     [
         ("<p>One</p><p>Two</p>", "One\n\nTwo"),
         ("<div>a<br>b<br/>c</div>", "a\nb\nc"),
-        ("<ul><li>a</li><li>b <b>c</b></li></ul>", "- a\n\n- b c"),
+        ("<ul><li>a</li><li>b <b>c</b></li></ul>", "- a\n- b c"),
         ("<p>x</p><script>alert(1)</script><style>p{}</style>", "x"),
         ("<p><br></p>", ""),
         ("plain   text\n here", "plain text here"),

@@ -271,7 +271,7 @@ async def test_the_shipped_mapping_fits_once_its_fields_are_added(crm_place: Pla
         report = await opened.check()
         described = await opened.describe()
     assert report.identity.startswith("admin at http")
-    assert report.facts == ("Odoo 19.0",)
+    assert report.facts == ("Odoo 19.0, over JSON-2",)
     await _read_by(mapping, crm, Rig(crm, shipped))
     lead = next(each for each in described.objects if each.name == "crm.lead")
     infos = {info.path: info for info in lead.fields}
