@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sandbox.web import Reply, Request
-from sandbox.zoho import blueprint, bulk, coql, people, records, related, search, settings, watch, writes
+from sandbox.zoho import blueprint, bulk, coql, layouts, people, records, related, search, settings, timeline, watch, writes
 from sandbox.zoho.calls import Call, Handler, Pages
 from sandbox.zoho.errors import Refused, invalid_token, no_token, no_url, scope_mismatch, too_many, wrong_method
 from sandbox.zoho.limits import Limits
@@ -43,7 +43,7 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", r"/settings/modules/(?P<name>\w+)", "settings", "settings.modules.READ", settings.one_module),
     _route("GET", r"/settings/fields", "settings", "settings.fields.READ", settings.fields),
     _route("GET", r"/settings/fields/(?P<id>\d+)", "settings", "settings.fields.READ", settings.one_field),
-    _route("GET", r"/settings/layouts", "settings", "settings.layouts.READ", settings.layouts),
+    _route("GET", r"/settings/layouts", "settings", "settings.layouts.READ", layouts.read),
     _route("GET", r"/settings/pipeline", "settings", "settings.pipeline.READ", settings.pipelines),
     _route("GET", r"/settings/related_lists", "settings", "settings.related_lists.READ", settings.related_lists),
     _route("GET", r"/users", "users", "users.READ", people.users),
@@ -69,7 +69,7 @@ ROUTES: tuple[Route, ...] = (
     _route("DELETE", _RECORD, "delete", "modules.{module}.DELETE", writes.delete_one),
     _route("GET", rf"{_RECORD}/actions/blueprint", "blueprint", "modules.{module}.READ", blueprint.read),
     _route("PUT", rf"{_RECORD}/actions/blueprint", "blueprint", "modules.{module}.UPDATE", blueprint.move),
-    _route("GET", rf"{_RECORD}/__timeline", "timeline", "modules.{module}.READ", related.timeline),
+    _route("GET", rf"{_RECORD}/__timeline", "timeline", "modules.{module}.READ", timeline.read),
     _route("POST", rf"{_RECORD}/Notes", "notes", "modules.notes.CREATE", related.add_notes),
     _route("GET", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.READ", related.listed),
     _route("PUT", rf"{_RECORD}/(?P<list>[A-Za-z]\w*)", "related", "modules.{module}.UPDATE", related.link),

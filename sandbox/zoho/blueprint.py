@@ -6,9 +6,8 @@ from sandbox.web import Reply
 from sandbox.zoho import writes
 from sandbox.zoho.calls import Call
 from sandbox.zoho.errors import Refused
-from sandbox.zoho.schema import Field, Module
+from sandbox.zoho.schema import Blueprint, Field, Module, Transition
 from sandbox.zoho.values import Row
-from sandbox.zoho.world import Blueprint, Transition
 
 
 def read(call: Call) -> Reply:

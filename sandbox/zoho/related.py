@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from sandbox.web import Reply
 from sandbox.zoho import records, writes
 from sandbox.zoho.calls import Call
-from sandbox.zoho.errors import Refused, missing_param, no_record
+from sandbox.zoho.errors import Refused, missing_param
 from sandbox.zoho.schema import Module
-from sandbox.zoho.shapes import show, value
+from sandbox.zoho.shapes import show
 from sandbox.zoho.values import Row
 
 LINKED = {"Products": "Products", "Contact_Roles": "Contacts"}
@@ -158,54 +158,3 @@ def _link(call: Call, place: tuple[Module, str, str], row: Row, path: str) -> Ro
 
 def _done(id: str, message: str) -> Row:
     return {"code": "SUCCESS", "details": {"id": id}, "message": message, "status": "success"}
-
-
-def timeline(call: Call) -> Reply:
-    """What happened to a record, latest first: by whom, through what, and which fields changed from what to what."""
-    module = call.module()
-    if call.parts["id"] not in call.world.rows[module.name]:
-        raise no_record()
-    found = [each for each in reversed(call.world.events) if (each.module, each.id) == (module.name, call.parts["id"])]
-    size, page = call.number("per_page", 200, 200), call.number("page", 1)
-    part = found[(page - 1) * size : page * size]
-    if not part:
-        return Reply(204)
-    actions = {"insert": "added", "update": "updated", "delete": "deleted"}
-    rows: list[Row] = []
-    about = {"api_name": module.name, "id": module.id}
-    for place, each in enumerate(part):
-        person = call.world.users[each.by]
-        history = [_change(call, module, name, old, new) for name, (old, new) in each.changes.items() if module.seen(name)]
-        rows.append(
-            {
-                "audited_time": call.told(each.at),
-                "action": actions[each.operation],
-                "id": f"{each.id}{place:02d}",
-                "source": each.source,
-                "done_by": {"name": person["full_name"], "id": each.by},
-                "related_record": None,
-                "automation_details": None,
-                "extension": None,
-                "record": {"name": call.world.name_of(module.name, call.record(module)), "id": each.id, "module": about},
-                "field_history": history,
-            }
-        )
-    info: Row = {"per_page": size, "count": len(part), "page": page, "more_records": page * size < len(found)}
-    info |= {"next_page_token": None, "previous_page_token": None}
-    return Reply.json(200, {"__timeline": rows, "info": info})
-
-
-def _change(call: Call, module: Module, name: str, old: object, new: object) -> Row:
-    field = module.fields[name]
-
-    def told(held: object) -> str | None:
-        shown = value(call.world, module, {name: held}, field)
-        return None if shown is None else str(shown["name"] if isinstance(shown, dict) else shown)
-
-    return {
-        "api_name": name,
-        "field_label": field.title,
-        "data_type": field.type,
-        "id": field.id,
-        "_value": {"old": told(old), "new": told(new)},
-    }

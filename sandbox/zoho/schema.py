@@ -60,6 +60,28 @@ class Module:
         return [each for each in self.fields.values() if each.name not in self.hidden]
 
 
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One way out of a stage under a Blueprint; `needs` are the fields it asks for."""
+
+    id: str
+    name: str
+    target: str
+    sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Blueprint:
+    """A process that governs one field of a module: only its transitions may change it."""
+
+    id: str
+    name: str
+    module: str
+    field: str
+    transitions: list[Transition]
+
+
 SYSTEM = (
     Field("Owner", "ownerlookup", "Owner"),
     Field("Created_By", "ownerlookup", "Created By", read_only=True),

@@ -1,9 +1,8 @@
-"""The set-up as the API describes it: modules, fields, layouts, pipelines, related lists."""
+"""The set-up as the API describes it: modules, fields, pipelines, related lists."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sandbox.web import Reply
 from sandbox.zoho.calls import Call
@@ -64,20 +63,16 @@ def one_module(call: Call) -> Reply:
 
 
 def fields(call: Call) -> Reply:
-    module = _asked(call)
-    return Reply.json(200, {"fields": [_field(call, module, each) for each in module.visible]})
+    module = asked(call)
+    return Reply.json(200, {"fields": [described(call, module, each) for each in module.visible]})
 
 
 def one_field(call: Call) -> Reply:
-    module, wanted = _asked(call), call.parts["id"]
+    module, wanted = asked(call), call.parts["id"]
     found = [each for each in module.visible if each.id == wanted]
     if not found:
         raise invalid(resource_path_index=2)
-    return Reply.json(200, {"fields": [_field(call, module, each) for each in found]})
-
-
-def layouts(call: Call) -> Reply:
-    return Reply.json(200, {"layouts": [_layout(call, _asked(call))]})
+    return Reply.json(200, {"fields": [described(call, module, each) for each in found]})
 
 
 def pipelines(call: Call) -> Reply:
@@ -93,14 +88,14 @@ def pipelines(call: Call) -> Reply:
 
 
 def related_lists(call: Call) -> Reply:
-    module = _asked(call)
+    module = asked(call)
     if not module.related:
         return Reply(204)
     found = [_related(call.world, module, name, place) for place, name in enumerate(module.related, 1)]
     return Reply.json(200, {"related_lists": found})
 
 
-def _asked(call: Call) -> Module:
+def asked(call: Call) -> Module:
     name = call.query.get("module")
     if not name:
         raise missing_param("module")
@@ -109,7 +104,7 @@ def _asked(call: Call) -> Module:
     return call.world.modules[name]
 
 
-def _profiles(world: World) -> list[Row]:
+def profiles(world: World) -> list[Row]:
     return [{"name": name, "id": world.id_of(f"profile {name}")} for name in ("Administrator", "Standard")]
 
 
@@ -144,13 +139,13 @@ def _module(world: World, module: Module, place: int) -> Row:
         "parent_module": parent,
         "business_card_field_limit": 5,
         "id": module.id,
-        "profiles": _profiles(world),
+        "profiles": profiles(world),
         "status": "visible",
         "sequence_number": place,
     }
 
 
-def _field(call: Call, module: Module, field: Field) -> Row:
+def described(call: Call, module: Module, field: Field) -> Row:
     world = call.world
     may = not field.read_only
     money = {"rounding_option": "normal", "precision": 2} if field.type == "currency" else {}
@@ -178,7 +173,7 @@ def _field(call: Call, module: Module, field: Field) -> Row:
         **_subform(call, field),
         "currency": money,
         "auto_number": {"prefix": "", "suffix": "", "start_number": 1} if field.type == "autonumber" else {},
-        "profiles": [{**each, "permission_type": "read_write"} for each in _profiles(world)],
+        "profiles": [{**each, "permission_type": "read_write"} for each in profiles(world)],
         "convert_mapping": {},
         "email_parser": {"fields_update_supported": False, "record_operations_supported": False},
         "created_source": "custom" if field.custom else "default",
@@ -217,57 +212,6 @@ def _lookup(call: Call, field: Field) -> Row:
 def _subform(call: Call, field: Field) -> Row:
     rows = {"module": field.to, "id": call.world.modules[field.to].id} if field.type == "subform" else None
     return {"associated_module": rows} if call.version >= 3 else {"subform": rows}
-
-
-def _layout(call: Call, module: Module) -> Row:
-    world = call.world
-    view = {"name": "Standard", "id": module.layout_id, "type": "layout"}
-    named = {"name": "Standard", "api_name": "Standard", "display_label": "Standard", "id": module.layout_id}
-    profile = [{**each, "default": True, "_default_view": view, "_default_assignment_view": view} for each in _profiles(world)]
-    allowed = dict.fromkeys(("edit", "rename", "clone", "downgrade", "delete", "deactivate", "set_layout_permissions"), False)
-    return {
-        **named,
-        "has_more_profiles": False,
-        "created_time": None,
-        "modified_time": None,
-        "modified_by": None,
-        "visible": True,
-        "created_for": None,
-        "profiles": profile,
-        "source": "crm",
-        "sections": [_section(call, module)],
-        "show_business_card": True,
-        "actions_allowed": allowed,
-        "generated_type": "system",
-        "status": "active",
-    }
-
-
-def _section(call: Call, module: Module) -> Row:
-    allowed = ("add_field", "rename", "change_tab_traversal", "reorder", "delete", "remove_field", "change_column_count")
-    shown = [_in_layout(call, module, each, place) for place, each in enumerate(module.visible, 1)]
-    name = f"{module.singular} Information"
-    return {
-        "isSubformSection": False,
-        "display_label": name,
-        "name": name,
-        "api_name": name.replace(" ", "_"),
-        "mode": "all",
-        "sequence_number": 1,
-        "actions_allowed": dict.fromkeys(allowed, True),
-        "tab_traversal": "left_to_right",
-        "column_count": 2,
-        "generated_type": "default",
-        "id": call.world.id_of(f"section {module.name}"),
-        "fields": shown,
-    }
-
-
-def _in_layout(call: Call, module: Module, field: Field, place: int) -> Row:
-    """What a layout adds to a field: its place, and whether it has to be filled in."""
-    whole: dict[str, Any] = _field(call, module, field)
-    names = ("api_name", "field_label", "display_label", "data_type", "json_type", "id", "read_only", "custom_field", "length", "visible")
-    return {**{name: whole[name] for name in names}, "required": field.required, "sequence_number": place}
 
 
 def _stages(world: World) -> Sequence[Row]:

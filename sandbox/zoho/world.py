@@ -8,7 +8,8 @@ from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.zoho.schema import LOOKUPS, STAGES, SYSTEM, Field, Module, standard_modules
+from sandbox.zoho import derive
+from sandbox.zoho.schema import LOOKUPS, STAGES, SYSTEM, Blueprint, Field, Module, Transition, standard_modules
 from sandbox.zoho.values import Row, plain, stamp
 
 Clock = Callable[[], datetime]
@@ -39,28 +40,6 @@ class Event:
     changes: Mapping[str, tuple[Any, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One way out of a stage under a Blueprint; `needs` are the fields it asks for."""
-
-    id: str
-    name: str
-    target: str
-    sources: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Blueprint:
-    """A process that governs one field of a module: only its transitions may change it."""
-
-    id: str
-    name: str
-    module: str
-    field: str
-    transitions: list[Transition]
-
-
 class World:
     """Edits made here are those of people in Zoho's own pages, stamped by `admin`; the API's are stamped by `user`, the integration's.
 
@@ -86,7 +65,7 @@ class World:
         self.events: list[Event] = []
         self.listeners: list[Callable[[Event], None]] = []
         self.ids: dict[str, str] = {}
-        self._stage_rows: dict[str, str] = {}
+        self.stage_rows: dict[str, str] = {}
         self._number = 0
         self._set_up()
 
@@ -211,9 +190,7 @@ class World:
         id = self.next_id()
         row: Row = {"id": id, "Owner": user, "Created_By": user, "Modified_By": user, "Created_Time": when, "Modified_Time": when}
         row |= self._given(module, fields)
-        if module == "Notes" and "$se_module" not in row:
-            row["$se_module"] = next((name for name, rows in self.rows.items() if row.get("Parent_Id") in rows), "")
-        self._derive(module, row, None, set(fields))
+        derive.complete(self, module, row, None, set(fields))
         self.rows[module][id] = row
         self._put_subforms(module, id, fields, when)
         changes = {name: (None, value) for name, value in self._given(module, fields).items()}
@@ -235,7 +212,7 @@ class World:
         old, when, user = self.get(module, id), stamp(at or self.clock()), by or self.admin
         given = self._given(module, fields)
         row = {**old, **given, "Modified_Time": when, "Modified_By": user}
-        self._derive(module, row, old, set(fields))
+        derive.complete(self, module, row, old, set(fields))
         self.rows[module][id] = row
         self._put_subforms(module, id, fields, when)
         changes = {
@@ -332,36 +309,6 @@ class World:
             for name, value in fields.items()
             if name not in known or known[name].type != "subform"
         }
-
-    def _derive(self, module: str, row: Row, old: Row | None, given: set[str]) -> None:
-        if module in ("Contacts", "Leads"):
-            row["Full_Name"] = " ".join(filter(None, (row.get("First_Name"), row.get("Last_Name"))))
-        if module == "Cases" and old is None:
-            row["Case_Number"] = str(len(self.rows["Cases"]) + 1)
-        if module == "Deals":
-            self._derive_deal(row, old, given)
-
-    def _derive_deal(self, row: Row, old: Row | None, given: set[str]) -> None:
-        moved = old is None or old.get("Stage") != row.get("Stage")
-        if moved and "Probability" not in given:
-            row["Probability"] = self.stages.get(str(row.get("Stage")), (None, ""))[0]
-        if self.pipelines:
-            row.setdefault("Pipeline", "Standard (Standard)")
-        amount, chance = row.get("Amount"), row.get("Probability")
-        row["Expected_Revenue"] = None if amount is None or chance is None else amount * (chance / 100)
-        if moved:
-            self._remember_stage(row, old)
-
-    def _remember_stage(self, row: Row, old: Row | None) -> None:
-        id, when = self.next_id(), row["Modified_Time"]
-        past = {name: row.get(name) for name in ("Amount", "Probability", "Expected_Revenue", "Closing_Date")}
-        who = {"Owner": row["Modified_By"], "Created_By": row["Modified_By"], "Modified_By": row["Modified_By"]}
-        told = {"Potential_Name": row["id"], "Stage": row.get("Stage"), "Created_Time": when, "Modified_Time": when}
-        if old is not None and (earlier := self.rows["DealHistory"].get(self._stage_rows.get(row["id"], ""))):
-            lasted = {"Moved_To__s": row.get("Stage"), "Stage_Duration_Calendar_Days": (when - earlier["Modified_Time"]).days}
-            self.rows["DealHistory"][earlier["id"]] = {**earlier, **lasted}
-        self._stage_rows[row["id"]] = id
-        self.rows["DealHistory"][id] = {"id": id, **past, **who, **told}
 
     def _tell(self, event: Event, *, rules: bool = False) -> None:
         self.events.append(event)
