@@ -33,7 +33,9 @@ class Connection(BaseModel):
     members: tuple[str, ...] = Field((), description="E-mails of people who become members of every published project")
     privacy: Literal["private", "public"] = Field("private", description="Who sees a published project: its members, or everybody")
     parent: str | None = Field(None, description="Identifier of the project that new projects are put under")
-    modules: tuple[str, ...] = Field(("issue_tracking", "news", "calendar", "gantt"), description="Modules of new projects")
+    modules: tuple[str, ...] = Field(
+        ("issue_tracking", "news", "calendar", "gantt"), description="Modules of new projects; without news, no status updates"
+    )
     key: Literal["description", "custom_field"] = Field("description", description="Where a task carries its key")
     key_field: str | None = Field(None, description="Name or id of the text custom field for `key: custom_field`")
     text: Literal["markdown", "textile"] = Field("markdown", description="The server's text formatting (Administration, Settings, General)")
@@ -50,4 +52,6 @@ class Connection(BaseModel):
     def _fits_together(self) -> Self:
         if self.key == "custom_field" and not self.key_field:
             raise ValueError("key: custom_field needs key_field, the name of a text custom field")
+        if "issue_tracking" not in self.modules:
+            raise ValueError("modules must hold issue_tracking, without which a project has no tasks")
         return self

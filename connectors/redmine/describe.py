@@ -32,7 +32,7 @@ async def describe(connection: Connection, api: Api, catalogue: Catalogue) -> De
         ObjectInfo("issue", "Issue", _fields((*_TASK, *stone), catalogue, "issue"), "task"),
         ObjectInfo("version", "Version", (FieldInfo("name", "Name", "string", required=True),), "section"),
     )
-    stages = tuple(Stage(row["name"], "closed" if row.get("is_closed") else "open") for row in statuses)
+    stages = tuple(Stage(row["name"], "issues, closed" if row.get("is_closed") else "issues") for row in statuses)
     return Description(objects, stages, tuple(_member(row) for row in users))
 
 

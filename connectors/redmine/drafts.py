@@ -128,8 +128,10 @@ class Drafts:
             return {"assigned_to_id": ""}
         return {} if (id_ := self.people.id(email)) is None else {"assigned_to_id": id_}
 
-    def version(self, create: Create) -> Json:
-        return {**self.named(create.item.fields), "description": short_mark(create.item.key)}
+    def version(self, create: Create, number: int = 1) -> Json:
+        """The `number`th of its name in the project."""
+        name = line(str(create.item.fields["name"]), LONGEST_TITLE if number == 1 else LONGEST_TITLE - 4)
+        return {"name": name if number == 1 else f"{name} ({number})", "description": short_mark(create.item.key)}
 
     def named(self, fields: Mapping[str, Any]) -> Json:
         return {"name": line(str(fields["name"]), LONGEST_TITLE)}

@@ -1,4 +1,4 @@
-"""Memberships: Redmine assigns tasks to members only, and shows a private project to nobody else."""
+"""What a project must have before its tasks can: members (nobody else is assigned tasks or sees a private project), and custom fields."""
 
 from __future__ import annotations
 
@@ -47,6 +47,27 @@ class Members:
             self._rows.pop(project, None)
             if user not in await self._held(project):  # else somebody, or our own lost request, was there first
                 raise
+
+
+class Attached:
+    """Which custom fields of tasks a project has, while a few writes are carried out: a value of another one Redmine drops without a word."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._ids: dict[str, set[int]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def attach(self, project: str, ids: Iterable[int]) -> None:
+        """Let the tasks of the project have these fields. Safe to repeat."""
+        path = f"/projects/{project}.json"
+        async with self._locks[project]:
+            if project not in self._ids:
+                row = await self._api.get(path, "project", include="issue_custom_fields")
+                self._ids[project] = {field["id"] for field in row.get("issue_custom_fields") or ()}
+            held, wanted = self._ids[project], set(ids)
+            if wanted - held:
+                await self._api.put(path, "project", {"issue_custom_field_ids": sorted(held | wanted)})
+                held |= wanted
 
 
 def roles_of(row: Json | None) -> frozenset[int]:

@@ -35,7 +35,10 @@ async def _one(api: Api, id_: str) -> Progress | None:
 
 
 async def _count(api: Api, project: str, status: str) -> int:
-    return int(await api.get(f"/projects/{project}/issues.json", "total_count", status_id=status, **_TOP))
+    found = int(await api.get(f"/projects/{project}/issues.json", "total_count", status_id=status, **_TOP))
+    if not found and status == "*":
+        await api.confirm()  # a refused key is shown no task
+    return found
 
 
 @dataclass(frozen=True, slots=True)

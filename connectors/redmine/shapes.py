@@ -26,13 +26,14 @@ _STATUS = "Status: "
 def fields_of(connection: Connection) -> dict[ItemKind, frozenset[str]]:
     """What each kind of item can hold there."""
     milestone = {"milestone"} if connection.milestone_tracker else set()
+    news: dict[ItemKind, frozenset[str]] = {"status": frozenset({"status", "title", "text"})} if "news" in connection.modules else {}
     return {
         "project": frozenset({"name", "notes", "owner", "followers", "custom"}),
         "section": frozenset({"name"}),
         "task": frozenset({"name", "notes", "start_on", "due_on", "assignee", "followers", "custom", *milestone}),
         "dependency": frozenset(),
         "comment": frozenset({"text"}),
-        "status": frozenset({"status", "title", "text"}),
+        **news,
     }
 
 
