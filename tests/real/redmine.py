@@ -8,18 +8,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 
 from tests.real import debian
-from tests.real.place import Unavailable, alone, free_port, home, need, run, running
+from tests.real.place import alone, free_port, home, need, run, running
 
 SUITE = "trixie"
 PACKAGES = ("redmine", "redmine-sqlite", "puma", "dash", "coreutils")
 _INSTANCES = "var/lib/redmine"
 _FOLDERS = ("config", "log", "files", "plugins", "public/assets", "tmp")
 _DATABASE = "redmine.sqlite3"
+_SEED = Path(__file__).with_suffix(".rb")
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,25 @@ def redmine() -> Iterator[Redmine]:
     """The server, for as long as the block lasts, with data of its own. Raises Unavailable."""
     need("chroot", *(() if os.geteuid() == 0 else ("unshare",)), hint="Redmine runs in a root directory of its own")
     root = home() / "redmine" / SUITE
+    seeded = root / "tmp" / f"seeded-{sha256(_SEED.read_bytes()).hexdigest()[:12]}.json"
     with alone("redmine"):
-        if not (root / "tmp/seeded.json").exists():
-            _prepare(root)
+        if not seeded.exists():
+            _prepare(root, seeded)
     name, port = f"run-{os.getpid()}", free_port()
     place, url = root / _INSTANCES / name, f"http://127.0.0.1:{port}"
     try:
         shutil.copytree(root / _INSTANCES / "template", place)
         _point(place)
-        serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 4:4 config.ru"
+        # One thread: waiting for SQLite's lock, a thread would hold up the one that has it.
+        serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 1:1 config.ru"
         words = [*debian.within(root), "/bin/sh", "-c", serve]
         with running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)):
-            yield Redmine(url, database=place / _DATABASE, **json.loads((root / "tmp/seeded.json").read_text(encoding="utf-8")))
+            yield Redmine(url, database=place / _DATABASE, **json.loads(seeded.read_text(encoding="utf-8")))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _prepare(root: Path) -> None:
+def _prepare(root: Path, seeded: Path) -> None:
     """Unpack, do what the packages' scripts would, fill the database with Redmine's own defaults and what the tests need."""
     shutil.rmtree(root, ignore_errors=True)
     debian.tree(PACKAGES, root, SUITE)
@@ -68,7 +72,7 @@ def _prepare(root: Path) -> None:
     _point(place)
     quiet = root / "usr/share/redmine/config/additional_environment.rb"
     quiet.write_text("config.log_level = :error\n", encoding="utf-8")
-    shutil.copy(Path(__file__).with_suffix(".rb"), root / "tmp/seed.rb")
+    shutil.copy(_SEED, root / "tmp/seed.rb")
     for command in (
         "bundle install --local --quiet",
         "bundle exec rake db:migrate",
@@ -76,8 +80,7 @@ def _prepare(root: Path) -> None:
         "bundle exec rails runner /tmp/seed.rb",
     ):
         run([*debian.within(root), "/bin/sh", "-c", f"cd /usr/share/redmine && {command}"], env=_environment("template"))
-    if not (root / "tmp/seeded.json").exists():
-        raise Unavailable("Redmine's set-up ended without what it should have written")
+    (root / "tmp/seeded.json").rename(seeded)
 
 
 def _point(place: Path) -> None:

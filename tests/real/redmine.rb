@@ -30,6 +30,10 @@ key = IssueCustomField.create!(name: 'External ID', field_format: 'string', is_f
 IssueCustomField.create!(name: 'Customer tier', field_format: 'list', possible_values: ['VIP', 'Key account', 'Standard'], **common)
 IssueCustomField.create!(name: 'Value', field_format: 'float', **common)
 IssueCustomField.create!(name: 'For bugs', field_format: 'string', visible: true, is_for_all: true, tracker_ids: [Tracker.sorted.first.id])
+IssueCustomField.create!(name: 'Sponsor', field_format: 'user', **common)
+IssueCustomField.create!(name: 'Regions', field_format: 'list', multiple: true, possible_values: %w[EMEA APAC Americas], **common)
+IssueCustomField.create!(name: 'Signed', field_format: 'date', **common)
+IssueCustomField.create!(name: 'Elsewhere', field_format: 'string', visible: true, is_for_all: false, tracker_ids: trackers)
 ProjectCustomField.create!(name: 'Customer', field_format: 'string', is_filter: true, visible: true)
 ProjectCustomField.create!(name: 'Region', field_format: 'list', possible_values: %w[EMEA APAC Americas], visible: true)
 

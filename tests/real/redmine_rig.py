@@ -21,6 +21,10 @@ from tests.real.wire import Fault, Wire
 FIELDS = {
     "tier": FieldMap(custom_field="Customer tier", values={"vip": "VIP", "key": "Key account", "standard": "Standard"}),
     "value": FieldMap(custom_field="Value"),
+    "bugs": FieldMap(custom_field="For bugs"),
+    "sponsor": FieldMap(custom_field="Sponsor"),
+    "regions": FieldMap(custom_field="Regions"),
+    "signed": FieldMap(custom_field="Signed"),
     "customer": FieldMap(custom_field="Customer"),
     "region": FieldMap(custom_field="Region"),
 }
@@ -146,7 +150,7 @@ class RedmineTool:
         """A request of somebody who is an administrator, too."""
         headers = {"X-Redmine-API-Key": key or self.server.person_key}
         answer = httpx.request(method, f"{self.server.url}{path}", json=data, headers=headers, timeout=60, verify=False)  # noqa: S501 - no encryption on loopback
-        answer.raise_for_status()
+        assert answer.is_success, f"{answer.status_code} {answer.text}"
         return answer
 
     def edit(self, kind: ItemKind, id: str, field: str, value: Any) -> None:
@@ -169,7 +173,10 @@ class RedmineTool:
     def _remove(self, project: str) -> None:
         """Redmine deletes a project in the background, later: so it is taken out here."""
         with sqlite3.connect(self.server.database, timeout=20) as database:
-            database.execute("DELETE FROM projects WHERE identifier = ?", (project,))
+            ((id_,),) = database.execute("SELECT id FROM projects WHERE identifier = ?", (project,)).fetchall()
+            for table in ("enabled_modules", "projects_trackers", "custom_fields_projects", "members", "issues"):
+                database.execute(f"DELETE FROM {table} WHERE project_id = ?", (id_,))  # noqa: S608
+            database.execute("DELETE FROM projects WHERE id = ?", (id_,))
 
     def sent(self, method: str, path: str) -> Sequence[httpx.Request]:
         return [one for one in self.wire.sent if one.method == method and re.fullmatch(path, one.url.path)]
