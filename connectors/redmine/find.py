@@ -12,7 +12,7 @@ from connectors.redmine.errors import Forbidden
 from connectors.redmine.fields import Fields
 from connectors.redmine.relations import waits_for
 from connectors.redmine.shapes import Shapes
-from connectors.redmine.text import identifier, line, mark, short_mark
+from connectors.redmine.text import identifier, line, short_mark
 
 Found = Remote | Conflict | Gone | None
 _FEW = 10
@@ -91,7 +91,9 @@ class Finder:
     def _match(self, create: Create, rows: Sequence[Json]) -> Found:
         match create.item.kind:
             case "section":
-                return self._settle(create, [mark(self._shapes.section(row).key) for row in rows], rows, short_mark(create.item.key))
+                ours = short_mark(create.item.key)
+                marks = [ours if ours in (row.get("description") or "").split() else "" for row in rows]
+                return self._settle(create, marks, rows, ours)
             case "comment":
                 return self._settle(create, [self._shapes.comment(create.parent, row).key for row in rows], rows)
             case "status":

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from connectors.redmine.textile import textile
 
 LONGEST_LINE = 255
+_HASHED = "sha256-"
 LONGEST = 60_000  # bytes: a column of MySQL holds 65,535
 
 _forbidden = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x84\x86-\x9f]")
@@ -35,13 +36,13 @@ def mark(key: str) -> str:
 def short_mark(key: str) -> str:
     """The key as one word of at most 255 characters: a hash of it when it is longer."""
     whole = mark(key)
-    return whole if len(whole) <= LONGEST_LINE else "handoff:sha256-" + hashlib.sha256(key.encode()).hexdigest()
+    return whole if len(whole) <= LONGEST_LINE else f"handoff:{_HASHED}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def key_in(text: str) -> str:
-    """The key in a text; empty when there is none. The last marker counts: what precedes it is other people's text."""
+    """The key in a text; empty when there is none, or its hash only. The last marker counts: what precedes it is other people's text."""
     marks = _marker.findall(text)
-    return unquote(marks[-1]) if marks else ""
+    return unquote(marks[-1]) if marks and not marks[-1].startswith(_HASHED) else ""
 
 
 def identifier(key: str) -> str:
