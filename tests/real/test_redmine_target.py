@@ -17,6 +17,7 @@ ORDER = "Redmine shows versions by their dates and names; they have no order of 
 
 
 class TestRedmine(TargetConformance):
+    examples = 10
     exempt: ClassVar[Mapping[str, str]] = {
         "test_sections_stand_in_the_order_given_with_none_besides": ORDER,
         "test_sections_keep_their_order_when_an_answer_is_lost": ORDER,
