@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
+import httpx
+
 from sandbox.web import Reply, Request
 from sandbox.zoho import blueprint, bulk, coql, layouts, people, records, related, search, settings, timeline, watch, writes
 from sandbox.zoho.calls import Call, Handler, Pages
@@ -167,6 +169,16 @@ class Zoho:
         found = [*self.watch.outbox, *bulk.settle(self.bulk.jobs, self.world.clock())]
         self.watch.outbox.clear()
         return found
+
+    async def deliver(self, client: httpx.AsyncClient) -> list[int]:
+        """Sends what there is to send, each once; gives the statuses, 0 where nobody answered. Zoho documents no second attempt."""
+        statuses = []
+        for each in self.sent():
+            try:
+                statuses.append((await client.post(each.url, json=each.body)).status_code)
+            except httpx.TransportError:
+                statuses.append(0)
+        return statuses
 
     def let(self, scope: str, call: Call) -> None:
         """Raises OAUTH_SCOPE_MISMATCH when the request's token is not good for the scope, and 401s when it is not good at all."""

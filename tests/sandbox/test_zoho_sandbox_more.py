@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
+import respx
 
 from sandbox.zoho import Field
 from tests.sandbox.zoho_rig import Rig, Seen
@@ -242,6 +245,21 @@ async def test_a_channel_tells_of_edits_until_it_expires() -> None:
     rig.world.restore("Deals", deal)
     rig.world.update("Deals", deal, {"Amount": 6})
     assert rig.app.sent() == []
+
+
+async def test_notifications_go_out_once_whether_anybody_answers_or_not() -> None:
+    rig = Rig()
+    [deal] = rig.deals(1)
+    await _watch(rig)
+    hub = respx.Router()
+    route = hub.post("https://hub.example.com/zoho").mock(side_effect=[httpx.Response(200), httpx.ConnectError])
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hub.async_handler)) as client:
+        told = []
+        for amount in (1, 2):
+            rig.world.update("Deals", deal, {"Amount": amount})
+            told += await rig.app.deliver(client)
+        assert (told, await rig.app.deliver(client)) == ([200, 0], [])
+    assert [json.loads(call.request.content)["ids"] for call in route.calls] == [[deal], [deal]]
 
 
 async def test_a_channel_lasts_a_week_at_most_and_is_closed_by_its_id() -> None:
