@@ -26,7 +26,7 @@ class Connection(BaseModel):
     password: SecretStr = Field(description="Password of the integration's user.")
     company: int | None = Field(None, description="Id of the company to work in; empty: the user's own.")
     web_url: str = Field("", description="Address of the web client, for links; empty: the same as url.")
-    lookback_minutes: int = Field(5, ge=0, le=1440, description="How far behind its position each run looks for late commits.")
+    lookback_minutes: int = Field(10, ge=0, le=1440, description="How far behind its position each run looks for late commits.")
     page_size: int = Field(500, ge=2, le=2000, description="Records asked for per page.")
     reads_at_once: int = Field(4, gt=0, description="Reads in flight at once.")
     writes_at_once: int = Field(2, gt=0, description="Writes in flight at once.")

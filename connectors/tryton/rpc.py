@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -67,6 +69,7 @@ class Rpc:
         limiter = Limiter(runtime=runtime, per_minute=None, slots=slots)
         self._http = Http(system=SYSTEM, base_url=connection.url, runtime=runtime, authorize=self._session, judge=judge, limiter=limiter)
         self._context: Row | None = None
+        self.time: datetime | None = None  # the server's own, by its last answer
         self._lock = asyncio.Lock()
 
     @property
@@ -115,4 +118,12 @@ class Rpc:
     async def _send(self, method: str, args: Sequence[Any], context: Mapping[str, Any], effect: Effect) -> Any:
         body = {"id": 1, "method": f"model.{method}", "params": encoded([*args, dict(context)])}
         answer = await self._http.send("POST", path(self.connection), effect=effect, body=body)
+        self.time = _time(answer.headers.get("date", ""))
         return decoded(answer.data["result"])
+
+
+def _time(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header)
+    except ValueError:
+        return None

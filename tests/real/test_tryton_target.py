@@ -13,8 +13,8 @@ from connectors.tryton import Connection, TrytonTarget
 from connectors.tryton.errors import Denied
 from connectors.tryton.rpc import Rpc
 from tests.conformance.target import LAST, ROOT, Rig, TargetConformance, assert_same, begin, held, make, project, section, task, waiting
-from tests.real.tryton import Person, Tryton
-from tests.real.tryton_target import Line, TrytonTool, rig
+from tests.real.tryton import Line, Person, Tryton
+from tests.real.tryton_target import TrytonTool, rig
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("tryton")]
 

@@ -15,36 +15,11 @@ from connectors.tryton.text import is_section
 from engine.model import ItemKind
 from tests.conformance.source import Clock
 from tests.conformance.target import Rig, Trouble
-from tests.real.tryton import PASSWORD, Person, Tryton
-from tests.real.wire import Wire
+from tests.real.tryton import PASSWORD, Line, Person, Tryton
 
 _WORK, _NOTE = "project.work", "ir.note"
 _OLDER = "UPDATE project_work SET create_date = datetime(create_date, '-1 day'), write_date = datetime(write_date, '-1 day')"
 _FIELDS = {"name": "name", "notes": "comment", "start_on": "constraint_start_date", "due_on": "constraint_finish_date"}
-
-
-class Line(Wire):
-    """A wire that logs in once: the server takes a third of a second for each login. A session that ended is begun anew."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sessions: dict[tuple[str, bytes], httpx.Response] = {}
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if method(request) != "common.db.login" or self.cut:
-            return await super().handle_async_request(request)
-        asked = (request.url.path, request.content)
-        if asked not in self.sessions:
-            answer = await super().handle_async_request(request)
-            if answer.status_code != 200:
-                return answer
-            self.sessions[asked] = answer
-        kept = self.sessions[asked]
-        return httpx.Response(200, headers={"Content-Type": "application/json"}, content=kept.content, request=request)
-
-
-def method(request: httpx.Request) -> str:
-    return str(json.loads(request.content)["method"]) if request.content else ""
 
 
 class TrytonTool:
@@ -174,9 +149,6 @@ def _kind(values: dict[str, Any]) -> ItemKind:
 
 
 def rig(server: Tryton, line: Line, person: Person) -> Rig:
-    line.faults.clear()
-    line.sent.clear()
-    line.late.clear()
-    line.cut = False
+    line.reset()
     tool = TrytonTool(server, line, person)
     return Rig(tool, tool.target)
