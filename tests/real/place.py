@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # A server ends when its standard input does: however its parent ends, nothing is left behind.
-_UNTIL_EOF = '"$@" <&- & server=$!; read -r _; kill -TERM -- -$$'
+_UNTIL_EOF = '"$@" <&- & server=$!; read -r _; kill -s TERM -- -$$'
 
 
 class Unavailable(Exception):
