@@ -81,6 +81,10 @@ class Kanboard:
         """The result of one call, with the application's rights."""
         return _call(self.url, f"jsonrpc:{self.token}", method, params)
 
+    def call_as(self, login: str, method: str, /, **params: Any) -> Any:
+        """The result of one call with the rights of one of its people."""
+        return _call(self.url, f"{login}:{self.password}", method, params)
+
     def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Straight from the database, or into it."""
         with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:
@@ -94,7 +98,9 @@ class Kanboard:
             connection.execute("pragma foreign_keys = on")
             connection.execute("delete from projects")
             connection.execute("delete from users where username not in ('admin', 'ann')")
-            connection.execute("update users set is_active = 1, nb_failed_login = 0, lock_expiration_date = 0")
+            connection.execute("update users set is_active = 1, notifications_enabled = 0, nb_failed_login = 0, lock_expiration_date = 0")
+            connection.execute("delete from user_has_notification_types")
+            connection.execute("delete from user_has_unread_notifications")
             connection.execute("delete from settings where option in ('application_timezone', 'board_columns')")
             connection.execute("delete from seen")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
+from urllib.error import HTTPError
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -336,6 +337,24 @@ async def test_renaming_a_column_leaves_its_limit(tool: KanboardTool) -> None:
 
 
 # Publishing
+
+
+async def test_who_gets_a_task_sees_and_hears_nothing_before_the_project_is_published(tool: KanboardTool) -> None:
+    server = tool.server
+    server.rows("update users set notifications_enabled = 1, notifications_filter = 1 where username = 'ann'")
+    server.rows("insert into user_has_notification_types (user_id, notification_type) select id, 'web' from users where username = 'ann'")
+    async with tool.target() as target:
+        inside = await begin(target)
+        (made,) = await make(target, task("a", inside, assignee=tool.known))
+        assert server.call_as("ann", "getMyProjectsList") == {}
+        assert server.call_as("ann", "getMyDashboard") == []
+        with pytest.raises(HTTPError, match="403"):
+            server.call_as("ann", "getTask", task_id=int(made.id))
+        assert server.rows("select * from user_has_unread_notifications") == []
+        await make(target, Publish(inside, project()))
+    assert server.call_as("ann", "getMyProjectsList") == {inside: "Onboard Acme"}
+    assert [one["id"] for one in server.call_as("ann", "getMyDashboard")] == [int(made.id)]
+    assert server.rows("select * from user_has_unread_notifications")
 
 
 async def test_a_publication_cut_short_anywhere_is_completed_by_repeating_it(tool: KanboardTool) -> None:
