@@ -90,6 +90,6 @@ def _calls(project: int, one: Create, born: Sequence[Json]) -> list[Call]:
     if not born:
         return [create("addColumn", project_id=project, title=name, description=description)]
     first, *others = born
-    # A lost renaming is as doubtful as a lost create: repeated blindly, it would make a second section.
+    # Whether a section is there whose answer was lost is settled as for any other, though this one is renamed.
     adopt = Call("updateColumn", {"column_id": first["id"], "title": name, "description": description}, Effect.CREATE)
     return [*(update("removeColumn", column_id=column["id"]) for column in others), adopt]

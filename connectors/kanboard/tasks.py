@@ -142,7 +142,7 @@ class Tasks:
     def _draft(self, one: Create, head: Head | Gone, above: Mapping[str, Json]) -> _Draft | ConnectorError:
         if isinstance(head, Gone):
             return head
-        parent = above.get(one.parent)
+        parent = above.get(one.parent) if is_subtask(one) else None
         if is_subtask(one) and (parent is None or parent["project_id"] != head.id or parent["reference"] != reference(one.item.parent)):
             return gone(f"task {one.parent}, which {one.item.key} is part of,")
         start, due = one.item.fields.get("start_on"), one.item.fields.get("due_on")

@@ -105,6 +105,25 @@ async def test_a_sub_task_whose_link_was_lost_is_completed_by_repeating_it(tool:
     assert (tool.count("task"), progress.total) == (2, 1)
 
 
+async def test_a_task_is_no_part_of_the_task_that_has_the_id_of_its_project(tool: KanboardTool) -> None:
+    """Ids count up in each table by itself."""
+    async with tool.target() as target:
+        inside = await begin(target)
+        (upper,) = await make(target, task("a", inside))
+        assert upper.id == inside
+        lower, other = await make(target, task("b", inside, under=upper), task("c", inside))
+        (progress,) = await target.progress([inside])
+    assert [link["task_id"] for link in tool.server.call("getAllTaskLinks", task_id=int(lower.id))] == [int(upper.id)]
+    assert tool.server.call("getAllTaskLinks", task_id=int(other.id)) == []
+    assert progress.total == 2
+
+
+async def test_somebody_switched_off_is_nobody(tool: KanboardTool) -> None:
+    tool.server.call("disableUser", user_id=person(tool, "bob"))
+    async with tool.target() as target:
+        assert await target.people([tool.known, "bob@example.com"]) == {tool.known}
+
+
 # Ids are given out again
 
 
