@@ -186,6 +186,12 @@ class _Check:
         findings = self.findings["rules"]
         self._made_from(rule, action.create, (*path, "create"))
         findings.known("target", action.target, self.mapping_names, (*path, "target"))
+        known = _parts(self.blueprints[action.create]) if action.create in self.blueprints else action.parts.keys()
+        for part, target in action.parts.items():
+            place: Path = (*path, "parts", part)
+            findings.known(f"part of {action.create}", part, known, place, at_key=True)
+            if findings.known("target", target, self.mapping_names, place) and target == action.target:
+                findings.refuse(f"{part} is in {target} anyway", place, "take the line out, or name another tool")
 
     def _made_from(self, rule: Rule, blueprint: str, path: Path) -> bool:
         """Whether there is such a blueprint; its kind has to be that of the rule's events."""
@@ -210,28 +216,49 @@ class _Check:
         findings = self.findings[f"blueprints/{name}"]
         if blueprint.name != name:
             findings.refuse(f"the name {blueprint.name} is not that of the file", ("name",), f"write {name}, or rename the file")
-        for vocabulary in self._vocabularies(name):
+        for vocabulary, parts in self._vocabularies(name):
             before = len(findings.problems)
-            BlueprintCheck(blueprint, findings, self.scopes[blueprint.for_kind], vocabulary).run()
+            BlueprintCheck(blueprint, findings, self.scopes[blueprint.for_kind], vocabulary, parts).run()
             if len(findings.problems) > before:
                 return
+        self._unplaced(name, blueprint)
         if self.rules and name not in self._used():
             self.warnings.append(findings.document.problem(f"no rule uses the blueprint {name}", ("name",)))
+
+    def _unplaced(self, name: str, blueprint: BlueprintSpec) -> None:
+        placed = {part for action in self._makings(name) for part in action.parts}
+        for number, section in enumerate(blueprint.sections):
+            if section.part and section.part not in placed and self._makings(name):
+                told = f"no rule gives the part {section.part} to a tool; it stays in the main project"
+                self.warnings.append(self.findings[f"blueprints/{name}"].document.problem(told, ("sections", number, "part")))
+
+    def _makings(self, name: str) -> list[CreateProject]:
+        actions = [action for rule in (self.rules.rules if self.rules else ()) for action in rule.do]
+        return [action for action in actions if isinstance(action, CreateProject) and action.create == name]
 
     def _used(self) -> set[str]:
         return {
             action.create for rule in (self.rules.rules if self.rules else ()) for action in rule.do if isinstance(action, CreateProject)
         }
 
-    def _vocabularies(self, name: str) -> list[Vocabulary]:
-        """What each target knows that the blueprint is made in; what any mapping knows when there is none."""
-        actions = [action for rule in (self.rules.rules if self.rules else ()) for action in rule.do]
-        names = {action.target for action in actions if isinstance(action, CreateProject) and action.create == name}
-        targets = [self.mappings[target] for target in sorted(names) if target in self.mappings]
-        if targets:
-            return [Vocabulary(target.people.roles.keys(), target.fields.keys()) for target in targets]
+    def _vocabularies(self, name: str) -> list[tuple[Vocabulary, Mapping[str, Vocabulary]]]:
+        """What each target knows that the blueprint is made in, and the targets of its parts; what any mapping knows when there is none."""
+        found = {(action.target, tuple(sorted(action.parts.items()))) for action in self._makings(name)}
+        made_in = [(self._vocabulary(target), {part: self._vocabulary(other) for part, other in parts}) for target, parts in sorted(found)]
+        known = [(own, {part: one for part, one in parts.items() if one}) for own, parts in made_in if own]
+        if known:
+            return known  # type: ignore[return-value]
         every = self.mappings.values()
-        return [Vocabulary({role for one in every for role in one.people.roles}, {field for one in every for field in one.fields})]
+        roles, fields = {role for one in every for role in one.people.roles}, {field for one in every for field in one.fields}
+        return [(Vocabulary(roles, fields), {})]
+
+    def _vocabulary(self, target: str) -> Vocabulary | None:
+        mapping = self.mappings.get(target)
+        return Vocabulary(mapping.people.roles.keys(), mapping.fields.keys(), target) if mapping else None
+
+
+def _parts(blueprint: BlueprintSpec) -> list[str]:
+    return list(dict.fromkeys(section.part for section in blueprint.sections if section.part))
 
 
 def _kinds(rule: Rule) -> list[str]:

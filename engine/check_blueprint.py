@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from engine.config import BlueprintSpec, ProjectSpec, SubtaskSpec, TaskSpec
 from engine.dates import WORDS, Cycle, DateRule, Word, date_fields, order, parse_date
@@ -19,10 +20,14 @@ _TASK_START: tuple[Word, ...] = ("event", "anchor", "after", "last due")
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a blueprint may name in the targets it is used with."""
+    """What a blueprint may name in a target it is used with."""
 
     roles: Collection[str]
     fields: Collection[str]
+    target: str = ""
+
+
+_NO_PARTS: Mapping[str, Vocabulary] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,21 @@ def _loops(task: SubtaskSpec, path: Path) -> tuple[tuple[str, Path], ...]:
 
 
 class BlueprintCheck:
-    """One blueprint under examination."""
+    """One blueprint under examination, as it is used with one target, and further ones for parts of it."""
 
-    def __init__(self, blueprint: BlueprintSpec, findings: Findings, scope: Scope, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        blueprint: BlueprintSpec,
+        findings: Findings,
+        scope: Scope,
+        vocabulary: Vocabulary,
+        parts: Mapping[str, Vocabulary] = _NO_PARTS,
+    ) -> None:
         self.blueprint = blueprint
         self.findings = findings
         self.scope = scope
         self.vocabulary = vocabulary
+        self.parts = parts
         self.places = list(places(blueprint))
         self.slots = {place.task.slot for place in self.places}
         self._fields: dict[Scope, Mapping[str, str]] = {}
@@ -127,7 +140,9 @@ class BlueprintCheck:
         for number, follower in enumerate(spec.followers):
             self._who(follower, (*path, "followers", number), scope)
         for name, text in spec.custom.items():
-            self.findings.known("custom field", name, self.vocabulary.fields, (*path, "custom", name), at_key=True)
+            lacking = next((one for one in self._vocabularies(path) if name not in one.fields), self.vocabulary)
+            of = f" of {lacking.target}" if self.parts else ""
+            self.findings.known(f"custom field{of}", name, lacking.fields, (*path, "custom", name), at_key=True)
             self._text(text, (*path, "custom", name), scope)
 
     def _text(self, text: str, path: Path, scope: Scope, *, markdown: bool = False) -> None:
@@ -138,14 +153,22 @@ class BlueprintCheck:
             self.findings.compiled(path, lambda: compile_condition(text, scope))
 
     def _who(self, text: str, path: Path, scope: Scope) -> None:
-        if not text or text in self.vocabulary.roles:
+        lacking = next((one for one in self._vocabularies(path) if text not in one.roles), None)
+        if not text or lacking is None:
             return
         if is_template(text):
             self._text(text, path, scope)
         elif "@" in text:
             self.findings.email(text, path)
         else:
-            self.findings.refuse(f"unknown role {text}", path, suggest(text, self.vocabulary.roles))
+            of = f" of {lacking.target}" if self.parts else ""
+            self.findings.refuse(f"unknown role{of} {text}", path, suggest(text, lacking.roles))
+
+    def _vocabularies(self, path: Path) -> list[Vocabulary]:
+        """Of the tool that gets this; the project itself is made in each."""
+        if path[0] != "sections" or not isinstance(path[1], int):
+            return [self.vocabulary, *self.parts.values()]
+        return [self.parts.get(self.blueprint.sections[path[1]].part, self.vocabulary)]
 
     # dates
 

@@ -82,18 +82,23 @@ class RuleLimits(Section):
 class CreateProject(Section):
     create: Name = Field(description="Name of the blueprint to make a project from.")
     target: Name = Field(description="The system to make it in; `mappings/<target>.yaml` connects it.")
+    parts: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="Part of the blueprint → the system that gets it as a project of its own. Parts not named stay in the main project.",
+    )
 
 
 class AddComment(Section):
     comment: str = Field(min_length=1, description="Markdown template of the comment.")
     on: str = Field(
-        pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$", description="`blueprint/slot`: the task that gets the comment, where that project exists."
+        pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$",
+        description="`blueprint/slot`: the task that gets the comment, where that project exists, in whichever part.",
     )
 
 
 class SetStatus(Section):
     set_status: ProjectStatus = Field(description="Status to give the project.")
-    on: Name = Field(description="Blueprint whose project gets the status, where it exists.")
+    on: Name = Field(description="Blueprint whose project gets the status, where it exists; all its parts do.")
     text: str = Field("", description="Markdown template saying why.")
 
 
@@ -242,6 +247,9 @@ class TaskSpec(SubtaskSpec):
 class SectionSpec(Section):
     slot: Name = Field(description="Stable name; part of the key.")
     name: str = Field(min_length=1, description="Template of the name.")
+    part: Name | Literal[""] = Field(
+        "", description="Part of the project it belongs to; a rule may give the part to another tool (`parts:`)."
+    )
     when: When = Field("", description="Condition; without it the section is always made.")
     tasks: list[TaskSpec] = Field(default_factory=list, description="Tasks in this section, in this order.")
 

@@ -17,12 +17,14 @@ from engine.expressions import Template
 from engine.filters import ExpressionError
 from engine.fit import Abilities, fit
 from engine.model import Action, Decision, Item, Op, Verdict
+from engine.parts import main_of, part_of, with_links
 from engine.rules import CompiledRule, Rulebook, context
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A project already decided on: what its items were last wanted to be, by key; `planned` while it is only in this plan."""
+    """A project already decided on: what its items were last wanted to be, by key; `planned` while it is only in this plan, `visible` once people
+    can see it."""
 
     key: str
     target: str
@@ -34,6 +36,7 @@ class Existing:
     url: str
     items: Mapping[str, Item]
     planned: bool = False
+    visible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,8 @@ class Planner:
             for position, action in enumerate(compiled.rule.do):
                 plan.decisions.append(self._act(firing, action, position))
         if change.after is not None and not change.record.deleted and change.before is not None:
-            for project in before:
-                self._keep_in_step(project, change, plan)
+            for main in [project for project in before if not part_of(project.key)]:
+                self._keep_in_step(main, [one for one in before if main_of(one.key) == main.key], change, plan)
 
     def _act(self, firing: _Firing, action: CreateProject | AddComment | SetStatus, position: int) -> Decision:
         try:
@@ -126,34 +129,48 @@ class Planner:
         if standing is not None:
             where = f" ({standing.url})" if standing.url else ""
             return firing.says("passed", f"its project {standing.key} exists already{where}, made by rule {standing.rule}")
-        rendered = self._render(action.create, action.target, change, firing.decision.event, key)
+        blueprint = self._blueprints[action.create, action.target].placed(action.parts)
+        assert blueprint is not None  # noqa: S101 - what the rules name is connected
+        rendered = self._render(blueprint, change, firing.decision.event, key)
         most = self._limits.objects_per_project
-        if len(rendered.items) > most:
-            return firing.says("failed", f"the project would have {len(rendered.items)} objects, limits.objects_per_project allows {most}")
-        items = {item.key: item for item in rendered.items}
-        cause = firing.cause(action.target, action.create)
-        firing.standing[key] = cause.existing(key, items)
-        firing.plan.actions.extend(cause.action("create", item) for item in rendered.items)
-        firing.plan.actions.append(cause.action("publish", items[key]))
-        if rendered.notes:
-            firing.plan.notes[key] = rendered.notes
-        return firing.says("acts", f"creates {action.create} in {action.target}: {firing.decision.reason}")
+        for project in rendered.values():
+            if len(project.items) > most:
+                return firing.says(
+                    "failed", f"the project would have {len(project.items)} objects, limits.objects_per_project allows {most}"
+                )
+        for home, project in rendered.items():
+            cause = firing.cause(blueprint.target_of(part_of(home)), action.create)
+            items = {item.key: item for item in project.items}
+            firing.standing[home] = cause.existing(home, items)
+            firing.plan.actions.extend(cause.action("create", item) for item in project.items)
+            firing.plan.actions.append(cause.action("publish", items[home]))
+            if project.notes:
+                firing.plan.notes[home] = project.notes
+        parts = [f"{part_of(home)} in {blueprint.target_of(part_of(home))}" for home in rendered if part_of(home)]
+        return firing.says("acts", f"creates {action.create} in {', '.join([action.target, *parts])}: {firing.decision.reason}")
 
-    def _render(self, name: str, target: str, change: Change, event: str, key: str) -> Rendered:
-        blueprint = self._blueprints[name, target]
+    def _render(self, blueprint: Blueprint, change: Change, event: str, key: str) -> dict[str, Rendered]:
+        """Each part's project as its tool can hold it, by key."""
         event_on = change.at.astimezone(blueprint.zone).date()
-        return fit(blueprint.render(context(change, event), key=key, event_on=event_on), self._abilities[target], target)
+        rendered = blueprint.render(context(change, event), key=key, event_on=event_on).projects()
+        targets = {home: blueprint.target_of(part_of(home)) for home in rendered}
+        return {home: fit(project, self._abilities[targets[home]], targets[home]) for home, project in rendered.items()}
 
     # comments and statuses
 
     def _tell(self, firing: _Firing, action: AddComment | SetStatus, position: int) -> Decision:
         blueprint, _, slot = action.on.partition("/")
-        project = firing.project(blueprint)
-        if project is None:
+        projects = firing.projects(blueprint)
+        if not projects:
             return firing.says("passed", f"there is no {blueprint} project for it")
+        holding = [project for project in projects if not slot or f"{project.key}/{slot}" in project.items]
+        if not holding:
+            return firing.says("passed", f"{projects[0].key} has no {slot}")
+        told = [self._say(firing, action, position, project, slot) for project in holding]
+        return next((one for one in told if one.verdict == "acts"), told[0])
+
+    def _say(self, firing: _Firing, action: AddComment | SetStatus, position: int, project: Existing, slot: str) -> Decision:
         parent = f"{project.key}/{slot}" if slot else project.key
-        if parent not in project.items:
-            return firing.says("passed", f"{project.key} has no {slot}")
         rule, change = firing.compiled.rule.name, firing.change
         text = self._texts[rule, position, change.record.kind].render(context(change, firing.decision.event)).strip()
         item = _message(action, f"{rule}-{position}-{_short_hash(change.record.version)}", parent, project.key, text)
@@ -161,32 +178,47 @@ class Planner:
             return firing.says("passed", f"this {item.kind} was made already")
         if item.kind not in self._abilities[project.target].kinds:
             return firing.says("passed", f"{project.target} has no way to hold a {item.kind}")
-        firing.plan.actions.append(firing.cause(project.target, blueprint).action("create", item))
+        firing.plan.actions.append(firing.cause(project.target, project.blueprint).action("create", item))
         return firing.says("acts", f"{item.kind} on {parent}: {firing.decision.reason}")
 
     # keeping in step
 
-    def _keep_in_step(self, project: Existing, change: Change, plan: Plan) -> None:
-        blueprint = self._blueprints.get((project.blueprint, project.target))
-        if blueprint is None or project.source != change.source:
+    def _keep_in_step(self, main: Existing, projects: Sequence[Existing], change: Change, plan: Plan) -> None:
+        """A project and its parts in other tools, which stay where they were made, whatever the rules say by now."""
+        placed = self._blueprints.get((main.blueprint, main.target))
+        blueprint = placed.placed({part_of(one.key): one.target for one in projects if one is not main}) if placed else None
+        if blueprint is None or main.source != change.source:
             return
-        keep = blueprint.spec.keep
         try:
             # as on the day it was made: what happened since changes neither its event nor its dates
-            rendered = self._render(project.blueprint, project.target, replace(change, at=project.event_at), project.event, project.key)
+            rendered = self._render(blueprint, replace(change, at=main.event_at), main.event, main.key)
         except ExpressionError as error:
-            plan.decisions.append(Decision(change.source, "", "", "failed", f"{project.key} cannot be kept in step: {error}"))
+            plan.decisions.append(Decision(change.source, "", "", "failed", f"{main.key} cannot be kept in step: {error}"))
             return
+        for project in projects:
+            items = self._linked(rendered[project.key].items, project, projects) if project.key in rendered else ()
+            self._keep_one(project, items, blueprint, change, plan)
+
+    def _keep_one(self, project: Existing, items: Sequence[Item], blueprint: Blueprint, change: Change, plan: Plan) -> None:
+        keep = blueprint.spec.keep
         cause = _Cause(
             project.target, change.source, project.blueprint, _event(change), change.at, project.rule, f"kept in step with {change.source}"
         )
-        plan.actions.extend(_updates(rendered.items, project.items, {"project": keep.project, "task": keep.task}, cause))
-        if new := _newcomers(rendered.items, project.items):
+        plan.actions.extend(_updates(items, project.items, {"project": keep.project, "task": keep.task}, cause))
+        if new := _newcomers(items, project.items):
             plan.actions.extend(cause.action("create", item) for item in new)
-        gone = project.items.keys() - {item.key for item in rendered.items}
+        gone = project.items.keys() - {item.key for item in items}
         told = tuple(f"{key} would not be made any more; it stays" for key in sorted(gone) if "#" not in key)
         if told:
             plan.notes[project.key] = told
+
+    def _linked(self, items: Sequence[Item], project: Existing, projects: Sequence[Existing]) -> Sequence[Item]:
+        """With the addresses of the other parts in the project's notes, as far as people can see those."""
+        others = [(one.key, one.target, one.url) for one in projects if one is not project and one.visible and project.visible]
+        if not others or "notes" not in self._abilities[project.target].fields.get("project", {"notes"}):
+            return items
+        lead, *rest = items
+        return [replace(lead, fields={**lead.fields, "notes": with_links(lead.fields.get("notes", ""), others)}), *rest]
 
 
 def _updates(items: Iterable[Item], known: Mapping[str, Item], keeps: Mapping[str, Mapping[Any, str]], cause: _Cause) -> Iterator[Action]:
@@ -267,7 +299,13 @@ class _Firing:
     plan: Plan
 
     def project(self, blueprint: str) -> Existing | None:
-        return next((project for project in self.standing.values() if project.blueprint == blueprint), None)
+        return next(iter(self.projects(blueprint)), None)
+
+    def projects(self, blueprint: str) -> list[Existing]:
+        """The main project and its parts, where there are some, in this order."""
+        found = [project for project in self.standing.values() if project.blueprint == blueprint]
+        first = next(iter(found), None)
+        return sorted((one for one in found if first and main_of(one.key) == main_of(first.key)), key=lambda one: one.key)
 
     def cause(self, target: str, blueprint: str) -> _Cause:
         rule = self.compiled

@@ -38,8 +38,8 @@ class Loaded:
 
 
 def targets(configuration: Configuration) -> tuple[str, ...]:
-    actions = [action for rule in configuration.rules.rules for action in rule.do]
-    return tuple(dict.fromkeys(action.target for action in actions if isinstance(action, CreateProject)))
+    actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
+    return tuple(dict.fromkeys(target for action in actions for target in (action.target, *action.parts.values())))
 
 
 def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = True) -> Loaded:

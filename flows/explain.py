@@ -164,7 +164,7 @@ def _project(link: Link, outbox: Outbox) -> dict[str, str]:
     else:
         waiting = outbox.of_project(link.item.key)
         state = f"in the making, {len(waiting)} actions open"
-    return {"key": link.item.key, "why": f"{link.event}, {link.why}", "state": state, "url": link.url}
+    return {"key": link.item.key, "why": f"{link.event}, {link.why}", "state": state, "url": link.url, "target": link.target}
 
 
 def _rules(configuration: Configuration, source: str, snapshot: Snapshot | None, value: Any) -> tuple[RuleSays, ...]:

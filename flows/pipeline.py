@@ -156,6 +156,14 @@ async def report_back(session: Session) -> Counter[str]:
     return counts
 
 
+async def tell(session: Session, options: Options, summary: Summary) -> None:
+    """Report back, and carry out at once what that gave rise to: parts of one project that name each other."""
+    counts = await report_back(session)
+    summary.counts.update(counts)
+    if counts["linked"] and not session.stop.asked:
+        absorb(summary, await apply(session, options))
+
+
 async def run_sync(session: Session, options: Options) -> Summary:
     """One whole run. Errors a user can do something about end in the summary; what was committed stays for the next run."""
     summary = Summary(session.run)
@@ -245,11 +253,11 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
             await accept(session, pulled, summary.plan, options)
         except UnsafePlan:
             if may_report(summary.plan):
-                summary.counts.update(await report_back(session))
+                await tell(session, options, summary)
             raise
         absorb(summary, await apply(session, options))
     if not session.stop.asked:
-        summary.counts.update(await report_back(session))
+        await tell(session, options, summary)
     settle(session, summary)
 
 

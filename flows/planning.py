@@ -97,7 +97,10 @@ def _existing(session: Session, pulled: Pulled, changes: Iterable[Change]) -> Ma
     found: dict[str, dict[str, Existing]] = defaultdict(dict)
     for link in session.outbox.projects_of(list(owners)):
         items = {key: other.item for key, other in session.outbox.project_links(link.item.key).items()}
-        existing = Existing(link.item.key, link.target, link.blueprint, link.source, link.rule, link.event, link.event_at, link.url, items)
+        existing = Existing(
+            *(link.item.key, link.target, link.blueprint, link.source, link.rule, link.event, link.event_at, link.url, items),
+            visible=bool(link.published_at),
+        )
         for source in owners[link.source]:
             found[source][link.item.key] = existing
     return found

@@ -148,7 +148,8 @@ def _blueprints(configuration: Configuration, traits: Mapping[str, Any]) -> dict
         (name, target): Blueprint(
             configuration.blueprints[name],
             scope=configuration.scope(configuration.blueprints[name].for_kind),
-            directory=directories[target],
+            target=target,
+            directories=directories,
             calendar=configuration.calendar(name),
             zone=configuration.zone(name),
         )

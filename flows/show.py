@@ -91,10 +91,12 @@ def _actions(result: Plan) -> Table:
     groups: dict[tuple[str, str], list[Action]] = defaultdict(list)
     for action in result.actions:
         groups[_group(action), action.item.project].append(action)
+    several = len({action.target for action in result.actions}) > 1
     for (what, key), actions in list(groups.items())[:MOST_ROWS]:
         lead = actions[0]
         name = lead.item.fields.get("name") if lead.item.kind == "project" else lead.item.key
-        title = Text.assemble((plain(str(name)), "bold"), f"\n{key}")
+        where = f" in {lead.target}" if several else ""
+        title = Text.assemble((plain(str(name)), "bold"), f"{where}\n{key}")
         table.add_row(Text(what, style=_style(what)), title, _consists(actions), f"{lead.event}\n{lead.why}")
     if len(groups) > MOST_ROWS:
         table.add_row("", f"… and {len(groups) - MOST_ROWS:,} more", "", "")

@@ -39,8 +39,8 @@ from flows.pipeline import (
     gather,
     may_report,
     new_run_id,
-    report_back,
     settle,
+    tell,
 )
 from flows.planning import excess
 from flows.pull import Pulled
@@ -132,7 +132,7 @@ async def write_progress(work: Work) -> None:
     """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
     session = work.session
     session.failures = {place: error for place, error in session.failures.items() if not isinstance(error, PATIENT)}
-    work.summary.counts.update(await report_back(session))
+    await tell(session, work.options, work.summary)
     for error in session.failures.values():
         if isinstance(error, PATIENT):
             raise error
@@ -284,12 +284,19 @@ def _percent(session: Session, total: int) -> float:
 
 async def _show_plan(planned: Plan) -> None:
     rows = [
-        {"project": action.item.fields.get("name", action.item.key), "event": action.event, "why": action.why, "key": action.item.key}
+        {
+            "project": action.item.fields.get("name", action.item.key),
+            "tool": action.target,
+            "event": action.event,
+            "why": action.why,
+            "key": action.item.key,
+        }
         for action in planned.projects()
     ]
     others = [
         {
             "project": action.item.project,
+            "tool": action.target,
             "event": action.event,
             "why": f"{action.op} {action.item.kind}: {action.why}",
             "key": action.item.key,

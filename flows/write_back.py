@@ -8,6 +8,7 @@ from functools import partial
 
 from connectors.base import AuthError, ConnectorError, Gone, LeaseLost, Progress, QuotaExhausted, Rejected, Source, StateError, Target
 from engine.model import CrmKind, Value, WriteBack
+from flows.parts import family, link_parts, note, overall
 from flows.session import Session
 from state import Link
 
@@ -25,15 +26,18 @@ async def listen(session: Session) -> None:
 
 
 async def follow_progress(session: Session) -> Counter[str]:
-    """Note the progress of every published project that changed in its tool, and what the CRM should say about each new one."""
+    """Note the progress of every published project that changed in its tool, and what the CRM should say about each new one.
+
+    Decide that the parts of a project name each other as soon as people can see them; `counts["linked"]` says how many are to.
+    """
     counts: Counter[str] = Counter()
     for name, target in session.standing_targets.items():
         with session.apart("target", name):
-            counts["progress"] += await _follow(session, target)
+            counts.update(await _follow(session, target))
     return counts
 
 
-async def _follow(session: Session, target: Target) -> int:
+async def _follow(session: Session, target: Target) -> Mapping[str, int]:
     changed = await target.changes(session.store.meta(_cursor(target)), locate=partial(session.outbox.locate, target.system))
     links = {link.remote_id: link for link in session.outbox.published(target.system)} if not changed.complete else {}
     touched = session.outbox.by_remote(target.system, sorted(changed.projects))
@@ -46,9 +50,11 @@ async def _follow(session: Session, target: Target) -> int:
         for link in fresh:
             if link.remote_id not in links:
                 _want(session, link, Progress(link.remote_id, 0, session.outbox.count_tasks(link.item.key)))
+        links_due = [action for link in fresh for action in link_parts(session, link)]
+        session.outbox.decide(links_due, session.run, session.runtime.clock())
         session.outbox.told(fresh)
         session.store.save_meta(_cursor(target), changed.cursor)
-    return len(seen)
+    return {"progress": len(seen), "linked": len({action.item.key for action in links_due})}
 
 
 def _cursor(target: Target) -> str:
@@ -56,8 +62,12 @@ def _cursor(target: Target) -> str:
 
 
 def _want(session: Session, link: Link, progress: Progress) -> None:
+    parts = family(session, link)
+    if len(parts) > 1:
+        note(session, link, progress)
+        link, progress = parts[0], overall(session, parts)
     system, kind, id_ = link.source.split(":", 2)
-    if system not in session.sources or not _is_first(session, link):
+    if system not in session.sources or not link.published_at or not _is_first(session, link):
         return
     fields = session.configuration.mappings[system].write_back.get(_kind(kind), {})
     values = _values(link, progress)

@@ -54,10 +54,14 @@ def _explained(found: Explanation) -> Group:
     )
     projects = show.entries(
         "Its projects",
-        [(Text(plain(project["key"])), (project["why"], project["state"], project["url"])) for project in found.projects],
+        [(_named(project), (project["why"], project["state"], project["url"])) for project in found.projects],
         empty="It has no project.",
     )
     return Group(*parts, Text(), rules, Text(), trail, Text(), projects)
+
+
+def _named(project: Mapping[str, Any]) -> Text:
+    return Text.assemble(plain(project["key"]), (f"  in {project['target']}", "dim"))
 
 
 def _rule(rule: RuleSays) -> tuple[Text, tuple[str, ...]]:
