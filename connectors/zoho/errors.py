@@ -159,6 +159,8 @@ def row_error(row: Mapping[str, Any]) -> ConnectorError:
 
 def mismatch_problem(error: NoSuchField, read: Read) -> Problem:
     """A field or module that is not there, told where the mapping file names it."""
+    if "Modified_Time" in error.message:
+        return Problem(error.message, hint="read another module, or let this user see the field")
     if not error.field:
         return Problem(f"there is no module {error.module or read.object}", hint="misspelt, or hidden from this user")
     for each in (read, *read.children.values()):

@@ -5,7 +5,6 @@ https://www.zoho.com/crm/developer/docs/api/v8/get-records.html: at most 50 fiel
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -14,13 +13,14 @@ from connectors.base import Rejected, Transient
 from connectors.http import Answer
 from connectors.zoho.errors import EMPTY, SYSTEM, NoSuchField, NotAllowed, PageLost
 from connectors.zoho.rest import Rest
-from connectors.zoho.values import Row, chunks, stamp
+from connectors.zoho.values import Row, chunks, stamp, together
 
 MOST_FIELDS, MOST_TEXT = 50, 1_000  # of a `fields` parameter; the specification gives it 1,024 characters
 IDS_PER_CALL = 50  # likewise 1,024 characters for `ids`, of up to 20 each
 LONGEST_ID = 19
 MOST_PAGES = 10_000
 ALWAYS = ("Modified_Time",)
+NEVER = "1970-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +96,19 @@ class Reading:
         params = {"fields": shape.slices()[0], "per_page": self._size, **order, **_at(token)}
         headers = {"If-Modified-Since": since} if since else {}
         answer = await self._rest.get(f"/{shape.module}", headers=headers, **params)
-        return rows_of(answer), _following(answer)
+        return _dated(shape.module, rows_of(answer)), _following(answer)
 
     async def by_id(self, shape: Shape, ids: Sequence[str]) -> list[Row]:
         """Complete rows of these ids, each once; ids that are not there are left out."""
         wanted = [each for each in dict.fromkeys(ids) if each.isdigit() and len(each) <= LONGEST_ID]
-        found = await asyncio.gather(*(self._by_id(shape, part) for part in chunks(wanted, IDS_PER_CALL)))
+        found = await together(*(self._by_id(shape, part) for part in chunks(wanted, IDS_PER_CALL)))
         return [row for rows in found for row in rows]
 
     async def _by_id(self, shape: Shape, ids: Sequence[str]) -> list[Row]:
         return await self._complete(shape, await self._slice(shape.module, shape.slices()[0], ids))
 
     async def _slice(self, module: str, fields: str, ids: Sequence[str]) -> list[Row]:
-        return rows_of(await self._rest.get(f"/{module}", ids=",".join(ids), fields=fields, per_page=str(IDS_PER_CALL)))
+        return _dated(module, rows_of(await self._rest.get(f"/{module}", ids=",".join(ids), fields=fields, per_page=str(IDS_PER_CALL))))
 
     async def _complete(self, shape: Shape, rows: Sequence[Row], tries: int = 4) -> list[Row]:
         """The rows with the fields of the further slices. What changed between two slices is read again, what went is left out."""
@@ -116,7 +116,7 @@ class Reading:
         if not slices or not rows:
             return list(rows)
         parts = [(part, names) for part in chunks(rows, IDS_PER_CALL) for names in slices]
-        answers = await asyncio.gather(*(self._slice(shape.module, names, [row["id"] for row in part]) for part, names in parts))
+        answers = await together(*(self._slice(shape.module, names, [row["id"] for row in part]) for part, names in parts))
         known, moved = {row["id"]: dict(row) for row in rows}, set[str]()
         for (part, _), more in zip(parts, answers, strict=True):
             found = {row["id"]: row for row in more}
@@ -192,6 +192,15 @@ def rows_of(answer: Answer) -> list[Row]:
     rows = answer.data.get("data")
     if not isinstance(rows, list):
         raise Transient("the answer holds no list of records", system=SYSTEM)
+    return rows
+
+
+def _dated(module: str, rows: list[Row]) -> list[Row]:
+    """Every row with a stamp: what was never modified is as old as can be."""
+    for row in rows:
+        if "Modified_Time" not in row:
+            raise NoSuchField(f"{module} has no Modified_Time, so its changes cannot be followed", module=module)
+        row["Modified_Time"] = row["Modified_Time"] or NEVER
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from connectors.base import ConfigError
 from connectors.zoho.errors import SYSTEM, NoSuchField
 from connectors.zoho.reading import Reading, Shape
 from connectors.zoho.schema import BY_RECORD_ONLY, PEOPLE, Schema
-from connectors.zoho.values import Row, digest, project, stamp
+from connectors.zoho.values import Row, digest, project, stamp, together
 from engine.model import CrmKind, Problem, Read, Record
 
 WON, CLOSED, CURRENCY = "$won", "$closed", "$currency"
@@ -71,7 +70,7 @@ class Records:
         await self.hold(kind, rows)
         rows = await self._linked(kind, [dict(row) for row in rows])
         await self._compute(kind, rows)
-        nested = await asyncio.gather(*(self._children(kind, row) for row in rows))
+        nested = await together(*(self._children(kind, row) for row in rows))
         return [self._record(kind, row, children) for row, children in zip(rows, nested, strict=True)]
 
     async def hold(self, kind: Kind, rows: Sequence[Row]) -> None:

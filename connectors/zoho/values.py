@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
@@ -70,6 +71,16 @@ def plain(value: Value) -> Any:
     if isinstance(value, datetime):
         return stamp(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """All results in order. Where one fails, the others are stopped and its error is raised: nothing goes on asking behind anybody's back."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures.exceptions[0].__cause__
+    return [task.result() for task in tasks]
 
 
 def chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

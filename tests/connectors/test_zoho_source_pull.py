@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from tests.connectors.zoho_rig import DEAL, READS, ZohoCrm, rig
 
 BARE: dict[CrmKind, Read] = {"deal": Read("Deals", ("Deal_Name", "Amount")), "customer": READS["customer"]}
 Make = Callable[[], ZohoSource]
+_OLD = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def bare(**settings: object) -> tuple[ZohoCrm, Rig]:
@@ -112,6 +113,37 @@ async def test_a_record_from_the_future_holds_nothing_up() -> None:
     crm.add(["today"])
     more = await pull(site, seen)
     assert [crm.name(record) for record in more.records] == ["today"]
+
+
+async def test_a_record_that_was_never_modified_comes_and_its_first_change_too() -> None:
+    crm, site = bare()
+    row, _ = crm.add(["never", "else"])
+    crm.world.rows["Deals"][row]["Modified_Time"] = None
+    crm.box.recorder = None
+    order = crm.app.handle
+
+    def handle(request: Request) -> Reply:
+        """Sorts what has no stamp as if it were of old, and shows none."""
+        crm.world.rows["Deals"][row]["Modified_Time"] = held = crm.world.rows["Deals"][row]["Modified_Time"] or _OLD
+        reply = order(request)
+        return Reply(
+            reply.status, reply.body.replace(f'"{crm.told(held)}"'.encode(), b"null") if held is _OLD else reply.body, reply.headers
+        )
+
+    crm.app.handle = handle  # type: ignore[method-assign]
+    seen = await pull(site)
+    assert set(map(crm.name, seen.records)) == {"never", "else"}
+    crm.clock.move(minutes=1)
+    crm.rename(row, "changed")
+    assert [crm.name(record) for record in (await pull(site, seen)).records] == ["changed"]
+
+
+async def test_a_module_without_times_of_modification_is_refused() -> None:
+    crm, site = bare()
+    crm.add(["deal"])
+    crm.world.hide_field("Deals", "Modified_Time")
+    with pytest.raises(ConfigError, match="no Modified_Time"):
+        await pull(site)
 
 
 async def test_nothing_shown_for_a_while_is_no_change_and_what_changed_meanwhile_is_seen() -> None:

@@ -80,6 +80,9 @@ class ZohoCrm:
     def merge(self, winner: str, loser: str) -> None:
         self.world.merge("Accounts", winner, [loser])
 
+    def told(self, at: datetime) -> str:
+        return at.astimezone(self.world.zone).isoformat()
+
     def polled(self) -> int:
         return 2
 
