@@ -15,7 +15,7 @@ from typing import Any
 from connectors.base import Rejected, Runtime, Transient
 from connectors.http import Effect
 from connectors.zoho.errors import SYSTEM
-from connectors.zoho.reading import Shape
+from connectors.zoho.reading import NEVER, Shape
 from connectors.zoho.records import COMPUTED, GIVEN, Kind
 from connectors.zoho.rest import BULK, Rest
 from connectors.zoho.schema import BY_RECORD_ONLY, PEOPLE, Field, Schema
@@ -77,7 +77,7 @@ class Bulk:
 
     def _row(self, cells: Mapping[str, str], known: Mapping[str, Field], people: Mapping[str, Row]) -> Row:
         row: Row = {name: _value(cell, known[name].type) for name, cell in cells.items() if name in known and name != "id"}
-        row["id"] = cells.get("id") or cells["Id"]
+        row |= {"id": cells.get("id") or cells["Id"], "Modified_Time": row.get("Modified_Time") or NEVER}
         for name, value in row.items():
             kind = known[name].type if name in known else ""
             if value is not None and kind in PEOPLE:

@@ -10,10 +10,13 @@ from datetime import datetime, timedelta
 from connectors.base import Page, Rejected
 from connectors.zoho.bulk import Bulk
 from connectors.zoho.cursor import Cursor, Key, Position
+from connectors.zoho.errors import NotAllowed
 from connectors.zoho.reading import Reading
 from connectors.zoho.records import Kind, Records
 from connectors.zoho.values import Row, chunks, stamp
 from engine.model import Record
+
+YOUNG = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Pull:
                     async for page in pages:
                         yield page
                 return
-            except Rejected:
+            except (Rejected, NotAllowed):
                 self._cursor = beginning  # page by page the same records are read, only at a higher price
         async for page in self._changes():
             yield page
@@ -73,23 +76,33 @@ class Pull:
             yield page
 
     async def _changes(self) -> AsyncGenerator[Page, None]:
-        start, known = self._cursor.main.start(self._ways.lookback), self._cursor.gone.tokens()
+        start, deleted = self._cursor.main.start(self._ways.lookback), self._cursor.gone.tokens()
         async for batch in self._ways.reading.scan(self.kind.shape, start):
             await self._ways.records.hold(self.kind, batch.rows)
-            fresh = [row for row in batch.rows if not self._cursor.main.knows(self.kind.token(row))]
-            records = await self._ways.records.of(self.kind, fresh)
-            self._alive |= {record.id: record.version for record in records if record.id in known}
-            self._remember(batch.key, batch.rows)
+            unknown = [row for row in batch.rows if not self._cursor.main.knows(self.kind.token(row))]
+            records = await self._ways.records.of(self.kind, unknown)
+            keys = [
+                (moment, f"{token}~{record.version}")
+                for (moment, token), record in zip(map(self.kind.token, unknown), records, strict=True)
+            ]
+            fresh = [record for record, key in zip(records, keys, strict=True) if not self._cursor.main.knows(key)]
+            self._alive |= {record.id: record.version for record in fresh if record.id in deleted}
+            self._remember(batch.key, batch.rows, [key for key in keys if self._is_young(key[0])])
             if batch.last:
                 self._end_scan()
-            if records:
-                yield self._page(records)
+            if fresh:
+                yield self._page(fresh)
         async for page in self._deletions():
             yield page
 
-    def _remember(self, key: str, rows: Sequence[Row]) -> None:
-        main = self._cursor.main.past(key, [self.kind.token(row) for row in rows], self._ways.lookback)
-        self._cursor = replace(self._cursor, main=main)
+    def _is_young(self, moment: str) -> bool:
+        """Whether a list of a record may still change within the second that the record is stamped with: no field of its own would tell."""
+        return bool(self.kind.read.children) and moment >= stamp(self._ways.clock() - YOUNG)
+
+    def _remember(self, key: str, rows: Sequence[Row], young: Sequence[Key] = ()) -> None:
+        """Rows by their own content; young ones by that of their lists as well."""
+        keys = [each for each in map(self.kind.token, rows) if not self._is_young(each[0])]
+        self._cursor = replace(self._cursor, main=self._cursor.main.past(key, [*keys, *young], self._ways.lookback))
 
     def _end_scan(self) -> None:
         main = self._cursor.main.ended(stamp(self._ways.clock()), self._ways.lookback)

@@ -264,6 +264,23 @@ async def test_lists_belong_to_their_record_in_a_steady_order() -> None:
     assert [each["Stage"] for each in record.fields["stage_history"]] == ["Qualification", "Closed Won"]
 
 
+async def test_a_list_that_changes_twice_within_a_second_is_seen_twice() -> None:
+    crm, make = rig({"deal": DEAL})
+    row, _ = crm.add(["deal", "other"])
+    seen = await pull(Rig(crm, make))
+    for product in ("Setup", "Training"):
+        crm.rename_child(row, product)
+        seen = await pull(Rig(crm, make), seen)
+        assert [each["Product"] for each in seen.latest[row].fields["line_items"]][-1] == product
+        assert set(seen.ids) == {row}
+    crm.clock.move(seconds=30)
+    for calls in (3 + 3, 0):  # the lists of both once more, for they were young, and never again
+        before = crm.app.calls["related"] + crm.app.calls["get"]
+        seen = await pull(Rig(crm, make), seen)
+        assert seen.records == []
+        assert crm.app.calls["related"] + crm.app.calls["get"] - before == calls
+
+
 async def test_lists_longer_than_a_page_are_whole() -> None:
     crm, make = rig({"deal": Read("Deals", ("Deal_Name",), {"line_items": Read("Products", ("id", "Product_Name"))})})
     (row,) = crm.add(["deal"])
@@ -276,6 +293,7 @@ async def test_lists_longer_than_a_page_are_whole() -> None:
 async def test_only_what_changed_has_its_lists_read() -> None:
     crm, make = rig({"deal": DEAL})
     row, *_ = crm.add(some(9))
+    crm.clock.move(seconds=5)
     seen = await pull(Rig(crm, make))
     crm.clock.move(seconds=20)
     crm.rename(row, "changed")
@@ -421,6 +439,13 @@ async def test_a_bulk_job_that_fails_is_done_without() -> None:
     ids = crm.add_mergeable(some(12))
     crm.app.bulk.fail_next = 1
     crm.box.recorder = None  # the public description does not know how a failed job looks
+    assert set((await pull(site, kind="customer")).ids) == set(ids)
+
+
+async def test_without_the_right_to_read_in_bulk_a_first_read_goes_page_by_page() -> None:
+    crm, site = bare(bulk_above=0)
+    ids = crm.add_mergeable(some(12))
+    crm.app.fail("bulk", "OAUTH_SCOPE_MISMATCH", status=401, times=-1)
     assert set((await pull(site, kind="customer")).ids) == set(ids)
 
 
