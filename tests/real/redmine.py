@@ -16,7 +16,7 @@ import httpx
 from tests.real import debian
 from tests.real.place import alone, free_port, home, need, run, running
 
-SUITE = "trixie"
+SUITE = os.environ.get("HANDOFF_REDMINE", "trixie")  # 6.0; bookworm has 5.0, sid the newest
 PACKAGES = ("redmine", "redmine-sqlite", "puma", "dash", "coreutils")
 _INSTANCES = "var/lib/redmine"
 _FOLDERS = ("config", "log", "files", "plugins", "public/assets", "tmp")

@@ -33,8 +33,12 @@ IssueCustomField.create!(name: 'For bugs', field_format: 'string', visible: true
 IssueCustomField.create!(name: 'Sponsor', field_format: 'user', **common)
 IssueCustomField.create!(name: 'Regions', field_format: 'list', multiple: true, possible_values: %w[EMEA APAC Americas], **common)
 IssueCustomField.create!(name: 'Signed', field_format: 'date', **common)
+{ 'Seats' => 'int', 'Approved' => 'bool', 'Remarks' => 'text', 'Page' => 'link' }.each do |name, format|
+  IssueCustomField.create!(name: name, field_format: format, **common)
+end
 IssueCustomField.create!(name: 'Elsewhere', field_format: 'string', visible: true, is_for_all: false, tracker_ids: trackers)
 ProjectCustomField.create!(name: 'Customer', field_format: 'string', is_filter: true, visible: true)
+ProjectCustomField.create!(name: 'Value', field_format: 'float', visible: true)
 ProjectCustomField.create!(name: 'Region', field_format: 'list', possible_values: %w[EMEA APAC Americas], visible: true)
 
 File.write('/tmp/seeded.json', {

@@ -25,6 +25,10 @@ FIELDS = {
     "sponsor": FieldMap(custom_field="Sponsor"),
     "regions": FieldMap(custom_field="Regions"),
     "signed": FieldMap(custom_field="Signed"),
+    "seats": FieldMap(custom_field="Seats"),
+    "approved": FieldMap(custom_field="Approved"),
+    "remarks": FieldMap(custom_field="Remarks"),
+    "page": FieldMap(custom_field="Page"),
     "customer": FieldMap(custom_field="Customer"),
     "region": FieldMap(custom_field="Region"),
 }

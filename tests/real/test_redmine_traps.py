@@ -258,11 +258,14 @@ async def test_a_custom_field_that_the_tracker_lacks_is_refused_before_anything_
 
 async def test_custom_values_are_read_as_they_were_written(tool: RedmineTool) -> None:
     written = {"tier": "vip", "value": Decimal("1250.5"), "sponsor": BOB, "regions": ["APAC", "EMEA"], "signed": date(2026, 3, 1)}
+    written |= {"seats": 12, "approved": True, "remarks": "one\n\ntwo & *three*", "page": "https://crm.test/deal/7?a=b&c"}
     changed = {"tier": "standard", "value": Decimal(7), "sponsor": None, "regions": [], "signed": None}
+    changed |= {"seats": Decimal(0), "approved": False, "remarks": None, "page": ""}
     async with tool.target() as target:
         inside = await begin(target, project(custom={"customer": "Acme & Söhne", "region": "EMEA"}))
         tool.person("POST", f"/projects/{inside}/memberships.json", {"membership": {"user_id": tool.server.users["bob"], "role_ids": [4]}})
         (made,) = await make(target, task("a", inside, custom=written))
+        assert not any(target.same("task", f"custom.{name}", value, written[name]) for name, value in changed.items())
         there = (await held(target, "task", made.id))["custom"]
         assert {name for name, value in written.items() if not target.same("task", f"custom.{name}", value, there[name])} == set()
         await make(target, Update(made.id, "task", {"custom": changed}))
