@@ -39,6 +39,7 @@ from state.leases import TERM
 
 Progress = Callable[[str, int, int | None], None]
 Side = Literal["source", "target"]
+Failures = dict[tuple[Side, str], ConnectorError]
 
 
 def silent(what: str, count: int, total: int | None) -> None:
@@ -62,7 +63,7 @@ class Session:
     progress: Progress = silent
     stop: Stop = field(default_factory=Stop)
     term: timedelta = TERM
-    failures: dict[tuple[Side, str], ConnectorError] = field(default_factory=dict)
+    failures: Failures = field(default_factory=dict)
     mappers: dict[str, Mapper] = field(init=False)
     outbox: Outbox = field(init=False)
     reader: Reader = field(init=False)

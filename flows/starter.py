@@ -21,6 +21,7 @@ from engine.config import ChildMapping, FieldSource, FieldSpec, KindMapping, Sta
 from engine.mapping import CHILDREN, MODELS, raw_names
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./@-]*( [\w./@-]+)*")
+_REFERRED = re.compile(r"(?=.*\$\{)[$A-Za-z][\w${}:/.@+-]*")
 _RESERVED = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _MOST_CHOICES = 12
 _MOST_PEOPLE = 60

@@ -44,7 +44,7 @@ from flows.pipeline import (
 )
 from flows.planning import excess
 from flows.pull import Pulled
-from flows.session import Progress, Session, connect, silent
+from flows.session import Failures, Progress, Session, connect, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
 from flows.waiting import waiting
@@ -98,6 +98,7 @@ class Work:
         self.options = options
         self.summary = Summary(session.run)
         self.pulled = Pulled()
+        self.failures: Failures | None = None
 
 
 @task(name="catch up", **_STAGE)
@@ -131,10 +132,11 @@ async def apply_plan(work: Work) -> None:
 async def write_progress(work: Work) -> None:
     """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
     session = work.session
-    session.failures = {place: error for place, error in session.failures.items() if not isinstance(error, PATIENT)}
+    work.failures = dict(session.failures) if work.failures is None else work.failures
+    session.failures = dict(work.failures)  # those of earlier stages stay, those of an earlier try of this one get another chance
     await tell(session, work.options, work.summary)
-    for error in session.failures.values():
-        if isinstance(error, PATIENT):
+    for place, error in session.failures.items():
+        if place not in work.failures and isinstance(error, PATIENT):
             raise error
 
 

@@ -25,7 +25,8 @@ from connectors.base import AuthError, Runtime, utc_now
 from flows import sync as flows
 from state import Leases, Store
 from state.leases import READER
-from tests.flows.desk import Desk
+from tests.flows.desk import Desk, local
+from tests.flows.files import RULES
 
 # Prefect leaves connections to its server to the garbage collector.
 LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
@@ -178,6 +179,28 @@ async def test_refused_credentials_are_not_tried_again_and_a_later_run_does_what
     assert (await run(flows.sync, desk)).name == "Completed"
     assert (await run(flows.sync, desk)).message == "nothing to do"
     assert desk.world.shown() == ["Deal 1 onboarding"]
+
+
+async def test_a_crm_that_is_away_is_named_and_the_others_go_on(desk: Desk) -> None:
+    far = {"mappings/south.yaml": local({})["mappings/salesforce.yaml"].replace("${CRM}", "http://127.0.0.1:1")}
+    await won(desk)
+    desk.world.configure({**local(far), "rules.yaml": RULES.replace("[salesforce]", "[salesforce, south]")})
+    state = await run(flows.sync, desk)
+    assert (state.name, state.is_failed()) == ("Failed", True)
+    assert "1 published, 1 written back; south: cannot reach 127.0.0.1:1" in str(state.message)
+    assert ("pull and plan", "Completed", 1) in await tasks_of(state)
+    assert desk.world.shown() == ["Deal 1 onboarding"]
+    assert desk.told("history")[0]["error"].startswith("south: ")
+
+
+async def test_a_tool_that_does_not_tell_its_progress_is_asked_again(desk: Desk) -> None:
+    await won(desk)
+    assert (await run(flows.sync, desk)).name == "Completed"
+    desk.world.board.complete_task(desk.world.task("Scope")["gid"], desk.world.person)
+    desk.world.tool.fault("GET .*/events", "error_before", status=503, times=6)
+    state = await run(flows.sync, desk)
+    assert state.name == "Completed", state.message
+    assert ("write back", "Completed", 2) in await tasks_of(state)
 
 
 async def test_a_run_helps_while_another_process_reads(desk: Desk, fresh_state: Callable[[], str]) -> None:
