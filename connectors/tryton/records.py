@@ -12,7 +12,7 @@ from typing import Any
 from connectors.tryton.connection import Connection
 from connectors.tryton.cursor import Token, stamp
 from connectors.tryton.errors import SYSTEM
-from connectors.tryton.relations import LOG, PATHS, STATE_OF_BUTTON, Watch
+from connectors.tryton.relations import BY_TYPE, LOG, MECHANISM, PATHS, STATE_OF_BUTTON, Watch
 from connectors.tryton.rpc import Row
 from connectors.tryton.values import plain
 from engine.model import CrmKind, Read, Record
@@ -49,7 +49,13 @@ class Kind:
 
     def _nested(self, row: Row, child: Read, history: Sequence[Row]) -> list[dict[str, Any]]:
         rows = stages(history) if child.object == LOG else listed(row, PATHS[self.read.object, child.object])
+        rows = [_by_type(each) for each in rows] if child.object == MECHANISM else rows
         return [project(each, child.fields) for each in rows]
+
+
+def _by_type(row: Row) -> Row:
+    """A contact mechanism's value under the name of its type."""
+    return {**row, **{name: row.get("value") if row.get("type") in types else None for name, types in BY_TYPE.items()}}
 
 
 def stages(history: Sequence[Row]) -> list[Row]:

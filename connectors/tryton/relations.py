@@ -24,6 +24,12 @@ PATHS: Mapping[tuple[str, str], str] = {
 LISTS: Mapping[str, Mapping[str, str]] = {PARTY: {path: child for (name, child), path in PATHS.items() if name == PARTY}}
 # What the server works out from a party's contact mechanisms.
 COMPUTED = frozenset({"email", "phone", "mobile", "fax", "website"})
+# A contact mechanism has a type and a value. The server's own `email` of one is its value whatever its type is.
+BY_TYPE: Mapping[str, frozenset[str]] = {
+    "email": frozenset({"email"}),
+    "phone": frozenset({"phone", "mobile"}),
+    "website": frozenset({"website"}),
+}
 _HIDING = frozenset({PARTY, MECHANISM, "party.address", "party.identifier"})
 
 # The log of a button that ends a deal has no line of the transition itself, because the button's own code sets the state.
@@ -49,12 +55,19 @@ def everywhere(model: str) -> Domain:
     return [["active", "in", [True, False]]] if model in _HIDING else []
 
 
+def stored(read: Read) -> tuple[str, ...]:
+    """The fields the server must give for those that are read of a list's rows."""
+    if read.object != MECHANISM:
+        return read.fields
+    return tuple(dict.fromkeys(each for name in read.fields for each in (("type", "value") if name in BY_TYPE else (name,))))
+
+
 def watches(read: Read) -> list[Watch]:
     """Each list once: those of the mapping's children, and those its own paths lead through."""
     fields: dict[tuple[str, str], dict[str, None]] = {}
     for child in read.children.values():
         if child.object != LOG:
-            fields.setdefault((child.object, PATHS[read.object, child.object]), {}).update(dict.fromkeys(child.fields))
+            fields.setdefault((child.object, PATHS[read.object, child.object]), {}).update(dict.fromkeys(stored(child)))
     for path in read.fields:
         first, _, rest = path.partition(".")
         if rest and first in LISTS.get(read.object, {}):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from connectors.tryton.check import SETTABLE, described, near
 from connectors.tryton.errors import Denied
-from connectors.tryton.relations import HISTORY_FIELDS, LOG, PATHS
+from connectors.tryton.relations import HISTORY_FIELDS, LOG, PATHS, stored
 from connectors.tryton.rpc import Row, Rpc
 from engine.model import CrmKind, Problem, Read
 
@@ -48,7 +49,7 @@ class Schema:
         if (read.object, child.object) not in PATHS:
             known = ", ".join([LOG, *(of for name, of in PATHS if name == read.object)])
             return [Problem(f"{read.object} has no list of {child.object}", hint=f"its lists are {known}", path=place)]
-        return await self._unreadable(child)
+        return await self._unreadable(replace(child, fields=tuple(path for path in child.fields if path in stored(child))))
 
     async def _unreadable(self, read: Read) -> list[Problem]:
         if not await self.fields(read.object):

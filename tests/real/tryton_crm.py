@@ -69,7 +69,7 @@ class TrytonCrm:
             for table in STAMPED:
                 connection.execute(f"UPDATE {table} SET create_date = '2026-01-01 00:00:00', write_date = NULL")  # noqa: S608 - our own names
         self._show_all()
-        self.party = self._act("model.party.party.create", [self._customer("Acme")])[0]
+        self.party = self.act("model.party.party.create", [self._customer("Acme")])[0]
 
     def source(self, reads: Mapping[CrmKind, Read] = READS, **settings: Any) -> TrytonSource:
         given = {"url": self.server.url, "database": DATABASE, "login": self.server.login, "password": self.password, "page_size": PAGE}
@@ -80,7 +80,7 @@ class TrytonCrm:
 
     # what people do
 
-    def _act(self, name: str, *args: Any, at: datetime | None = None) -> Any:
+    def act(self, name: str, *args: Any, at: datetime | None = None) -> Any:
         """A call by somebody, at the test's time."""
         moment = (at or self.clock.now).replace(tzinfo=None).isoformat(" ")
         with self.server.sql(DATABASE) as connection:
@@ -98,7 +98,7 @@ class TrytonCrm:
 
     def add(self, names: Sequence[str], *, at: datetime | None = None) -> list[str]:
         first = self._deal("")
-        return [str(id) for id in self._act(f"model.{DEAL}.create", [{**first, "description": name} for name in names], at=at)]
+        return [str(id) for id in self.act(f"model.{DEAL}.create", [{**first, "description": name} for name in names], at=at)]
 
     def name(self, record: Record) -> str:
         return str(record.fields["description"])
@@ -107,15 +107,15 @@ class TrytonCrm:
         self.set(row, description=name)
 
     def set(self, row: str, **values: Any) -> None:
-        self._act(f"model.{DEAL}.write", [int(row)], values)
+        self.act(f"model.{DEAL}.write", [int(row)], values)
 
     def press(self, row: str, button: str) -> None:
-        self._act(f"model.{DEAL}.{button}", [int(row)])
+        self.act(f"model.{DEAL}.{button}", [int(row)])
 
     def rename_child(self, row: str, name: str) -> None:
         """The line alone: nothing of the deal's own changes."""
         (line, *_) = self.person.call("model.sale.opportunity.line.search", [["opportunity", "=", int(row)]], 0, None, None)
-        self._act("model.sale.opportunity.line.write", [line], {"description": name})
+        self.act("model.sale.opportunity.line.write", [line], {"description": name})
 
     def add_late(self, name: str, made: datetime) -> Callable[[], str]:
         return lambda: self.add([name], at=made)[0]
@@ -123,22 +123,22 @@ class TrytonCrm:
     def delete(self, row: str) -> None:
         """Tryton deletes only what was cancelled."""
         self.press(row, "cancel")
-        self._act(f"model.{DEAL}.delete", [int(row)])
+        self.act(f"model.{DEAL}.delete", [int(row)])
 
     def undelete(self, row: str) -> None:
         raise NotImplementedError
 
     def add_mergeable(self, names: Sequence[str]) -> list[str]:
-        return [str(id) for id in self._act("model.party.party.create", [self._customer(name) for name in names])]
+        return [str(id) for id in self.act("model.party.party.create", [self._customer(name) for name in names])]
 
     def merge(self, winner: str, loser: str) -> None:
-        session = self._act("wizard.party.replace.create")[0]
+        session = self.act("wizard.party.replace.create")[0]
         form = {"ask": {"source": int(loser), "destination": int(winner)}}
         answer = self.person.ask("wizard.party.replace.execute", session, form, "replace")
         if "error" in answer:  # they have different names: yes, I know
             assert answer["error"][0] == "UserWarning"
             self.person.call("model.res.user.warning.create", [{"user": 1, "name": answer["error"][1][0], "always": True}])
-            self._act("wizard.party.replace.execute", session, form, "replace")
+            self.act("wizard.party.replace.execute", session, form, "replace")
 
     # what is there, and what goes wrong
 
