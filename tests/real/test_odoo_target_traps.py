@@ -518,6 +518,29 @@ async def test_a_status_shows_on_the_project_and_completes_it(tool: OdooTool) ->
     assert (progress.status, progress.completed) == ("complete", True)
 
 
+async def test_names_show_in_every_language_and_a_rename_in_ours_is_seen(tool: OdooTool) -> None:
+    def names(id: str) -> list[str]:
+        reads = [
+            tool.call("project.project", "read", ids=[int(id)], fields=["name"], context={"lang": lang})
+            for lang in ("en_US", "de_DE", "fr_FR")
+        ]
+        return [rows[0]["name"] for rows in reads]
+
+    for code in ("de_DE", "fr_FR"):
+        languages = tool.call("res.lang", "search", domain=[["code", "=", code]], context=EVERYTHING)
+        tool.call("res.lang", "write", ids=languages, vals={"active": True})
+    tool.settings["language"] = "de_DE"
+    async with tool.target() as target:
+        inside = await published(target)
+        assert names(inside) == ["Onboard Acme"] * 3
+        await make(target, Update(inside, "project", {"name": "Renamed"}))
+        assert names(inside) == ["Renamed"] * 3
+        tool.call("project.project", "write", ids=[int(inside)], vals={"name": "Umbenannt"}, context={"lang": "de_DE"})
+        assert (await held(target, "project", inside))["name"] == "Umbenannt"
+        await make(target, Update(inside, "project", {"name": "Ours"}))
+        assert (await held(target, "project", inside))["name"] == "Ours"
+
+
 # Who we are, and which protocol
 
 
@@ -571,6 +594,22 @@ async def test_the_role_of_a_project_administrator_is_enough_and_json_rpc_does_t
         described = await target.describe()
     assert {each.kind for each in described.objects} == {"project", "task"}
     assert tool.visible() == ["Onboard Acme"]
+
+
+async def test_somebody_who_may_make_no_project_is_told(manager: OdooTool) -> None:
+    reader = "integration2"
+    if not manager.call("res.users", "search_count", domain=[["login", "=", reader]]):
+        (group,) = manager.call(
+            "ir.model.data", "search_read", domain=[["module", "=", "project"], ["name", "=", "group_project_user"]], fields=["res_id"]
+        )
+        user = {"name": "Reader", "login": reader, "password": reader, "group_ids": [[4, group["res_id"]]]}
+        manager.call("res.users", "create", vals_list=[user])
+    manager.settings["login"] = manager.key = reader
+    async with manager.target() as target:
+        (warning,) = (await target.check()).warnings
+        outcome = await one(target, Create(project(), "n"))
+    assert "may not create projects" in warning
+    assert isinstance(outcome, Rejected)
 
 
 async def test_it_describes_its_fields_stages_and_people(tool: OdooTool) -> None:

@@ -16,7 +16,9 @@ from connectors.odoo.rpc import Rpc
 from connectors.odoo.target.values import loaded
 
 # `update` and `noupdate` together leave alone what is there; the rest keeps the server from writing a mail for each record.
-QUIET = {"mail_create_nolog": True, "mail_create_nosubscribe": True, "mail_auto_subscribe_no_notify": True}
+# Names are translated: what is written in en_US is what every language shows that has no text of its own.
+PLAIN = {"lang": "en_US"}
+QUIET = {**PLAIN, "mail_create_nolog": True, "mail_create_nosubscribe": True, "mail_auto_subscribe_no_notify": True}
 _CONTEXT = {**QUIET, "mode": "update", "noupdate": True, "tz": "UTC"}
 _CLASHES = ("could not serialize", "deadlock detected", "current transaction is aborted", "could not obtain lock")
 _TRIES = 5

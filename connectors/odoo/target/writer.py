@@ -13,7 +13,7 @@ from connectors.odoo.errors import SYSTEM
 from connectors.odoo.rpc import Rpc
 from connectors.odoo.target.fields import MODELS, Fields
 from connectors.odoo.target.keys import external_id
-from connectors.odoo.target.load import QUIET, Draft, Loader
+from connectors.odoo.target.load import PLAIN, QUIET, Draft, Loader
 from connectors.odoo.target.milestones import Milestones
 from connectors.odoo.target.people import People
 from connectors.odoo.target.shapes import Shapes
@@ -24,6 +24,7 @@ from engine.model import ItemKind
 Outcome = Remote | ConnectorError
 _LOADED: tuple[ItemKind, ...] = ("project", "section", "task", "status")
 _HIDDEN = {"active": False, "privacy_visibility": "followers", "allow_task_dependencies": True, "allow_milestones": True}
+_TRANSLATED = ("project", "section")
 _NAMED = "handoff "
 
 
@@ -197,10 +198,15 @@ class Writer:
     async def _set(self, id: str, kind: ItemKind, values: dict[str, Any]) -> Outcome:
         """A record that is not there is Gone, whether or not there is anything to set."""
         if values:
-            await self.rpc.call(MODELS[kind], "write", effect=Effect.UPDATE, ids=[int(id)], vals=written(values), context=QUIET)
+            await self._write(id, kind, values, QUIET)
+            if kind in _TRANSLATED and "name" in values and self.rpc.connection.language != PLAIN["lang"]:
+                await self._write(id, kind, {"name": values["name"]}, {**QUIET, "lang": self.rpc.connection.language})
         elif not await self.rpc.search_read(MODELS[kind], [["id", "=", int(id)]], ["id"]):
             raise Gone(f"Odoo has no {kind} {id} any more", system=SYSTEM)
         return Remote(id, kind, self.shapes.url(kind, {"id": id}))
+
+    async def _write(self, id: str, kind: ItemKind, values: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+        await self.rpc.call(MODELS[kind], "write", effect=Effect.UPDATE, ids=[int(id)], vals=written(values), context=context)
 
 
 def is_provisional(name: object) -> bool:
