@@ -596,6 +596,23 @@ async def test_the_role_of_a_project_administrator_is_enough_and_json_rpc_does_t
     assert tool.visible() == ["Onboard Acme"]
 
 
+async def test_dependencies_that_are_off_are_told_before_the_first_project(manager: OdooTool) -> None:
+    def id_of(module: str, name: str) -> int:
+        domain = [["module", "=", module], ["name", "=", name]]
+        return int(manager.call("ir.model.data", "search_read", domain=domain, fields=["res_id"])[0]["res_id"])
+
+    group = id_of("project", "group_project_task_dependencies")
+    manager.call("res.groups", "write", ids=[id_of("base", "group_user")], vals={"implied_ids": [[3, group]]})
+    manager.call("res.groups", "write", ids=[group], vals={"user_ids": [[5]]})
+    async with manager.target() as target:
+        with pytest.raises(ConfigError) as caught:
+            await target.check()
+        assert "switch on Task Dependencies" in str(caught.value)
+        manager.call("project.project", "create", vals_list=[{"name": "Theirs", "allow_task_dependencies": True}])
+        assert (await target.check()).identity
+        await published(target)
+
+
 async def test_somebody_who_may_make_no_project_is_told(manager: OdooTool) -> None:
     reader = "integration2"
     if not manager.call("res.users", "search_count", domain=[["login", "=", reader]]):

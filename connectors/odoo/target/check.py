@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from connectors.base import ConfigError, Rejected, Report
 from connectors.http import Effect
@@ -25,7 +26,7 @@ async def check(rpc: Rpc, schema: Schema, fields: Fields) -> Report:
     except Rejected as refusal:
         problem = Problem("this database has no project module that the user may use", hint=str(refusal), path=("connection", "database"))
         raise ConfigError([problem], system=SYSTEM) from refusal
-    problems = [*fields.problems(), *_start(rpc.connection.start_field, there)]
+    problems = [*fields.problems(), *_start(rpc.connection.start_field, there), *await _dependencies(rpc)]
     if problems:
         raise ConfigError(problems, system=SYSTEM)
     major, minor = await rpc.version()
@@ -40,10 +41,31 @@ def _start(name: str, there: Mapping[str, Field]) -> list[Problem]:
     return [Problem(words, hint="add one (x_…, type Date), or leave start_field out", path=("connection", "start_field"))]
 
 
+async def _dependencies(rpc: Rpc) -> list[Problem]:
+    """Odoo lets only an administrator make the first project of a database in which tasks wait for each other."""
+    on = (await _asked(rpc, "project.project", "check_features_enabled", {}) or {}).get("allow_task_dependencies", True)
+    if on or await _may(rpc, "mail.message.subtype", "write"):
+        return []
+    hint = "let an administrator switch on Task Dependencies in the settings of any project, once"
+    return [
+        Problem("task dependencies are off in this database, and this user may not switch them on", hint=hint, path=("connection", "key"))
+    ]
+
+
 async def _warnings(rpc: Rpc) -> list[str]:
     """What only the first write would tell."""
+    if await _may(rpc, "project.project", "create"):
+        return []
+    return ["this user may not create projects: give it the role Project / Administrator"]
+
+
+async def _may(rpc: Rpc, model: str, operation: str) -> bool:
+    return (await _asked(rpc, model, "has_access", {"ids": [], "operation": operation})) is not False
+
+
+async def _asked(rpc: Rpc, model: str, method: str, named: Mapping[str, Any]) -> Any:
+    """The method's answer; None from a server too old to know it."""
     try:
-        may = await rpc.call("project.project", "has_access", effect=Effect.READ, ids=[], operation="create")
+        return await rpc.call(model, method, effect=Effect.READ, **named)
     except Rejected:
-        return []  # older servers ask otherwise
-    return [] if may else ["this user may not create projects: give it the role Project / Administrator"]
+        return None

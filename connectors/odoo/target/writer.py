@@ -23,7 +23,8 @@ from engine.model import ItemKind
 
 Outcome = Remote | ConnectorError
 _LOADED: tuple[ItemKind, ...] = ("project", "section", "task", "status")
-_HIDDEN = {"active": False, "privacy_visibility": "followers", "allow_task_dependencies": True, "allow_milestones": True}
+# Dependencies are switched on with the publication: Odoo overlooks archived tasks where it works out who waits, and looks at them all then.
+_HIDDEN = {"active": False, "privacy_visibility": "followers", "allow_milestones": True}
 _TRANSLATED = ("project", "section")
 _NAMED = "handoff "
 
@@ -185,7 +186,8 @@ class Writer:
         if publish.again and not await self._unpublished({publish.id}):
             return await self._set(publish.id, "project", {})
         values = await self._paired(publish.id, self.shapes.values("project", publish.item.fields))
-        return await self._set(publish.id, "project", {**values, "privacy_visibility": self.visibility, "active": True})
+        shown = {"privacy_visibility": self.visibility, "allow_task_dependencies": True, "active": True}
+        return await self._set(publish.id, "project", {**values, **shown})
 
     async def _paired(self, project: str, values: dict[str, Any]) -> dict[str, Any]:
         """Odoo keeps both days of a project or none: one alone stands for both."""
