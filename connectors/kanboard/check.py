@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from connectors.base import ConfigError, Description, FieldInfo, ObjectInfo, Rejected, Report
 from connectors.kanboard.connection import Connection, FieldMap
-from connectors.kanboard.rpc import Api, read, whole
+from connectors.kanboard.rpc import MOST, Api, read, whole
+from connectors.kanboard.shapes import KEY
 from connectors.kanboard.site import Site
 from engine.model import Problem
 
@@ -34,16 +35,27 @@ async def check(connection: Connection, api: Api, site: Site) -> Report:
     return Report(await _identity(connection, api), _facts(version, site), tuple(warnings))
 
 
-async def describe(connection: Connection, site: Site, fields: Mapping[str, FieldMap]) -> Description:
-    """What a blueprint can set. Columns belong to single projects, so there are no stages to tell of."""
+async def describe(connection: Connection, api: Api, site: Site, fields: Mapping[str, FieldMap]) -> Description:
+    """What a blueprint can set. Columns belong to single projects, so there are no stages to tell of.
+
+    Metadata need no set-up: told of are those the mapping names and those the latest projects have.
+    """
     await site.load()
-    custom = tuple(FieldInfo(name, one.custom_field, "metadata", custom=True, choices=dict(one.values)) for name, one in fields.items())
+    names = {one.custom_field for one in fields.values()} | await _entries(api)
+    custom = tuple(FieldInfo(name, name, "metadata", custom=True) for name in sorted(names - {KEY}))
     project = ObjectInfo("project", "Project", (*_PROJECT, *custom), "project")
     milestone = FieldInfo("milestone", f"Tag “{connection.milestone_tag}”", "tag")
     task = ObjectInfo("task", "Task", (*_TASK, milestone), "task")
     column = ObjectInfo("column", "Column", (FieldInfo("name", "Title", "string", required=True),), "section")
     comment = ObjectInfo("comment", "Comment", (FieldInfo("text", "Comment", "Markdown", required=True),), "comment")
     return Description((project, column, task, comment), (), tuple(site.members()))
+
+
+async def _entries(api: Api) -> set[str]:
+    """The names of the metadata of the projects touched last."""
+    projects = sorted(await api.one(read("getAllProjects")) or (), key=lambda row: row["last_modified"], reverse=True)
+    replies = await api.run([read("getProjectMetadata", project_id=row["id"]) for row in projects[:MOST]])
+    return {name for reply in replies if not isinstance(reply, Rejected) for name in whole(reply) or ()}
 
 
 _PROJECT = (

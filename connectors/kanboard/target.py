@@ -104,7 +104,7 @@ class KanboardTarget:
         return await check(self._connection, self._api, self._site)
 
     async def describe(self) -> Description:
-        return await describe(self._connection, self._site, self._fields)
+        return await describe(self._connection, self._api, self._site, self._fields)
 
     async def people(self, emails: Sequence[str]) -> set[str]:
         """Those of the e-mails that somebody active has."""

@@ -508,6 +508,18 @@ async def test_tags_of_people_stay(tool: KanboardTool) -> None:
     assert list(tool.server.call("getTaskTags", task_id=int(made.id)).values()) == ["mine"]
 
 
+async def test_it_tells_what_a_blueprint_can_set_and_who_is_there(tool: KanboardTool) -> None:
+    async with tool.target() as target:
+        inside = await published(target)
+        tool.server.call("saveProjectMetadata", project_id=int(inside), values={"budget": "7"})
+        found = await target.describe()
+    can = dict(target.traits.fields)
+    fields = {each.kind: {field.path for field in each.fields} for each in found.objects}
+    assert fields.pop("project") == can.pop("project") - {"custom"} | {"region", "budget"}
+    assert fields == {kind: names for kind, names in can.items() if kind != "dependency"}
+    assert {member.email for member in found.people} == {"", tool.known}
+
+
 # Rights
 
 
