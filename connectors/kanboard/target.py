@@ -75,7 +75,6 @@ class KanboardTarget:
             repeatable=frozenset({"dependency"}),
             fields=FIELDS,
             instead={
-                "section": "a column",
                 "project.followers": "members of the project",
                 "project.custom": "entries of the project's metadata, which the board does not show,",
                 "task.milestone": f"the tag “{connection.milestone_tag}”",
