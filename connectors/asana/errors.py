@@ -85,7 +85,7 @@ def _stale(answer: Answer) -> ConnectorError:
 
 _MEANING: dict[int, Callable[[Answer], ConnectorError]] = {
     400: _refused,
-    401: lambda answer: AuthError(f"{words(answer)}; check the token in mappings/asana.yaml"),
+    401: lambda answer: AuthError(f"{words(answer)}; check `token` under `connection:` in its mapping"),
     402: _unpaid,
     403: _forbidden,
     404: lambda answer: Gone(words(answer)),

@@ -102,7 +102,7 @@ class Fields:
     def _encoded(self, name: str, value: Value) -> tuple[str, Any]:
         mapped = self._fields.get(name)
         if mapped is None:
-            raise Rejected(f"no field for {name!r} in mappings/asana.yaml{_meant(name, self._fields)}", field=name)
+            raise Rejected(f"no field for {name!r} under `fields:` in its mapping{_meant(name, self._fields)}", field=name)
         definition = self.find(mapped.custom_field)
         if definition is None:
             raise Rejected(f"Asana has no custom field {mapped.custom_field!r}{_meant(mapped.custom_field, self._names())}", field=name)

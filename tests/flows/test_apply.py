@@ -134,7 +134,7 @@ async def test_a_revoked_token_stops_the_run_and_a_new_one_goes_on(tmp_path: Pat
     world.hook = _at(BATCH, lambda: world.board.revoke(world.env["TOKEN"]))
     summary = await world.sync()
     assert summary.result == "failed"
-    assert "mappings/asana.yaml" in str(summary.error)
+    assert "check `token` under `connection:`" in str(summary.error)
     assert world.shown() == []
     world.hook = None
     world.env["TOKEN"] = world.board.add_token()
