@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from connectors.base import ConfigError, Runtime, UnsafePlan
 from flows import configuration
 from flows.configuration import load
 from flows.explain import explain_record
-from flows.pipeline import Options, Summary, new_run_id, run_sync
+from flows.pipeline import Options, Summary, new_run_id, run_sync, run_work
 from flows.resolve import find
 from flows.session import Session, connect
 from flows.waiting import waiting
@@ -254,6 +255,34 @@ async def test_masses_deleted_in_one_crm_are_counted_against_that_crm(tmp_path: 
     refused = await pair.sync()
     assert isinstance(refused.error, UnsafePlan)
     assert str(refused.error).startswith("12 of 12 south deals would be taken for deleted")
+
+
+async def test_a_worker_goes_on_for_the_other_tools_and_looks_again_at_one_that_gave_out(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    await pair.won()
+    for world in (pair.near, pair.far):
+        world.board.revoke(world.env["TOKEN"])
+    await pair.sync()
+    assert pair.shown() == ([], [])
+    pair.near.env["TOKEN"] = pair.near.board.add_token()
+    clock, stop = pair.near.clock, pair.near.stop
+    loaded, runtime, looks = pair.near.loaded, pair.near.runtime(), list[float]()
+
+    async def pause(seconds: float) -> None:
+        looks.append(seconds)
+        clock.move(minutes=2)
+        if len(looks) == 2:
+            assert pair.shown() == NEAR
+            pair.far.board.tokens[pair.far.env["TOKEN"]] = replace(pair.far.board.tokens[pair.far.board.add_token()])
+        stop.asked = len(looks) == 6
+
+    runtime = replace(runtime, sleep=pause)
+    async with connect(loaded, runtime) as (sources, targets):
+        with pair.near.store() as store:
+            session = Session(loaded, store, sources, targets, new_run_id(clock()), runtime, stop=stop)
+            summary = await run_work(session, every=timedelta(seconds=2))
+    assert pair.shown() == BOTH
+    assert (summary.result, summary.failures) == ("stopped", {})
 
 
 # what people ask for by an id that is not one thing
