@@ -27,7 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import httpx
 
@@ -197,13 +197,6 @@ class Description:
     people: tuple[Member, ...] = ()
 
 
-@runtime_checkable
-class Describes(Protocol):
-    """A source or target that can tell what a mapping may name in it. Read-only; raises what `check` raises."""
-
-    async def describe(self) -> Description: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of records. `cursor` resumes right after it; `total` is the expected number of records of the whole pull, if known."""
@@ -218,7 +211,7 @@ class Source(Protocol):
 
     `pull(kind, None)` starts at the beginning of history (a baseline); with a cursor it yields what changed since, late commits and ties
     included, each page resumable. It may yield a record twice and must never lose one. `write_back` answers in the order of its rows: None
-    for done, an error for a row that was refused; it is safe to repeat.
+    for done, an error for a row that was refused; it is safe to repeat. `describe` tells what a mapping may name; it only reads.
     """
 
     system: str
@@ -229,6 +222,7 @@ class Source(Protocol):
     async def __aenter__(self) -> Source: ...
     async def __aexit__(self, *exc: object) -> None: ...
     async def check(self) -> Report: ...
+    async def describe(self) -> Description: ...
     def pull(self, kind: CrmKind, cursor: str | None) -> AsyncIterator[Page]: ...
     async def read(self, kind: CrmKind, ids: Sequence[str]) -> Sequence[Record]: ...
     async def write_back(self, rows: Sequence[WriteBack]) -> Sequence[ConnectorError | None]: ...
@@ -355,6 +349,7 @@ class Target(Protocol):
     (`held`), whatever the tool does to white space or formatting; one custom field is asked for as `custom.<name>`.
     `changes` may ask `locate` for the projects of objects it meets (object id → project id, what is unknown left out) before asking the tool.
     `progress` omits projects that are gone. `sweep` puts away what given-up creates left behind; it never deletes, and gives the ids.
+    `describe` tells what a blueprint can set and who can be assigned; it only reads.
     """
 
     system: str
@@ -365,6 +360,7 @@ class Target(Protocol):
     async def __aenter__(self) -> Target: ...
     async def __aexit__(self, *exc: object) -> None: ...
     async def check(self) -> Report: ...
+    async def describe(self) -> Description: ...
     async def write(self, writes: Sequence[Write]) -> Sequence[Remote | ConnectorError]: ...
     async def find(self, creates: Sequence[Create]) -> Sequence[Remote | Conflict | Gone | None]: ...
     async def read(self, kind: ItemKind, ids: Sequence[str]) -> Sequence[Remote | None]: ...

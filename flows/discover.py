@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from connectors.base import ConfigError, Describes, Description, Runtime
+from connectors.base import ConfigError, Description, Runtime
 from connectors.registry import SYSTEMS, connection_model, source_opener, target_opener
 from engine.config import SystemMapping
 from engine.document import build
@@ -64,12 +64,10 @@ def begin(folder: Path, system: str) -> Path:
 
 
 async def discover(folder: Path, name: str, env: Mapping[str, str], runtime: Runtime) -> Discovery:
-    """Connect by `mappings/<name>.yaml` and ask. Raises ConfigError where the connector cannot tell."""
+    """Connect by `mappings/<name>.yaml` and ask."""
     document, mapping, connection = load_mapping(folder, name, env)
     known = Known(name, mapping.system, mapping, shipped(mapping.system), dict(document.data["connection"]))
     source, target = await _as_source(known, connection, runtime), await _as_target(known, connection, runtime)
-    if source is None and target is None:
-        raise ConfigError([Problem(f"{mapping.system} cannot describe itself", file=document.file)])
     return Discovery(known, type(connection), source, target)
 
 
@@ -79,7 +77,7 @@ async def _as_source(known: Known, connection: BaseModel, runtime: Runtime) -> D
         return None
     wanted = known.own.model_copy(update={"read": known.read()})
     async with opener(connection, reads=reads(wanted), write_back={}, runtime=runtime) as source:
-        return await source.describe() if isinstance(source, Describes) else None
+        return await source.describe()
 
 
 async def _as_target(known: Known, connection: BaseModel, runtime: Runtime) -> Description | None:
@@ -88,7 +86,7 @@ async def _as_target(known: Known, connection: BaseModel, runtime: Runtime) -> D
         return None
     fields = {name: field.model_dump() for name, field in known.own.fields.items()}
     async with opener(connection, fields=fields, runtime=runtime) as target:
-        return await target.describe() if isinstance(target, Describes) else None
+        return await target.describe()
 
 
 def default_output(folder: Path, name: str) -> Path:

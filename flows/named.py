@@ -16,7 +16,6 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
-    Describes,
     Description,
     Gone,
     LeaseLost,
@@ -63,9 +62,8 @@ class _Opened:
             return await self._opening.check()
 
     async def describe(self) -> Description:
-        """Nothing, where the connector cannot tell."""
         with self._named():
-            return await self._opening.describe() if isinstance(self._opening, Describes) else Description(())
+            return await self._opening.describe()
 
     @contextmanager
     def _named(self) -> Iterator[None]:

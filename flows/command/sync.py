@@ -11,7 +11,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from connectors.base import ConfigError, ConnectorError, Describes, Report, Runtime, Source, Target, UnsafePlan
+from connectors.base import ConfigError, ConnectorError, Report, Runtime, Source, Target, UnsafePlan
 from engine.model import Problem
 from flows import seen, show
 from flows.command.common import (
@@ -108,7 +108,7 @@ async def _reports(ready: Loaded) -> tuple[dict[str, Report], list[Problem]]:
 
 async def _drift(ready: Loaded, name: str, system: Source | Target) -> list[Problem]:
     known = seen.read(ready.folder, name)
-    if known is None or not isinstance(system, Describes):
+    if known is None:
         return []
     found = seen.drift(name, ready.configuration.mappings[name], known, await system.describe())
     return [at(ready.configuration, name, problem) for problem in found]

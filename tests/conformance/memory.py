@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connectors.base import AuthError, ConfigError, ConnectorError, Gone, Page, QuotaExhausted, Rejected, Report, Transient
+from connectors.base import AuthError, ConfigError, ConnectorError, Description, Gone, Page, QuotaExhausted, Rejected, Report, Transient
 from engine.model import CrmKind, Problem, Record, WriteBack
 from tests.conformance.source import Clock, Trouble
 
@@ -222,6 +222,9 @@ class MemorySource:
     async def check(self) -> Report:
         self.ask((START, ""))
         return Report(identity="integration user")
+
+    async def describe(self) -> Description:
+        return Description(())
 
     async def pull(self, kind: CrmKind, cursor: str | None) -> AsyncIterator[Page]:
         mark = Mark.parse(cursor)

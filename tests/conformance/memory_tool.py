@@ -14,6 +14,7 @@ from connectors.base import (
     Conflict,
     ConnectorError,
     Create,
+    Description,
     Gone,
     Locate,
     Progress,
@@ -148,6 +149,9 @@ class MemoryTarget:
     async def check(self) -> Report:
         self.enter()
         return Report("Memory")
+
+    async def describe(self) -> Description:
+        return Description(())
 
     def enter(self) -> None:
         if self.tool.dead:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
-from connectors.base import ConnectorError, Page, Report, Transient
+from connectors.base import ConnectorError, Description, Page, Report, Transient
 from engine.model import CrmKind, Record, WriteBack
 from tests.machine.tool import Wire, undisturbed
 
@@ -65,6 +65,9 @@ class CrmSource:
 
     async def check(self) -> Report:
         return Report("a small CRM")
+
+    async def describe(self) -> Description:
+        return Description(())
 
     async def ask(self, operation: str, act: Callable[[], Any]) -> Any:
         def answer(trouble: str) -> Any:
