@@ -69,7 +69,9 @@ class Reader:
             raise Missing(model, unknown[0], sorted(fields))
         found = await asyncio.gather(*(self._related(fields[name], rows, rest) for name, rest in beyond.items()))
         related = dict(zip(beyond, found, strict=True))
-        return [{name: _value(fields[name], row[name], related.get(name)) for name in heads(paths)} for row in rows]
+        return [
+            {name: _value(fields[name], row[name], related.get(name), heads(beyond.get(name, ()))) for name in heads(paths)} for row in rows
+        ]
 
     async def _related(self, field: Field, rows: Sequence[Row], paths: Sequence[str]) -> Mapping[int, Row]:
         if not field.relation:
@@ -95,11 +97,12 @@ def _ids(value: Any) -> Sequence[int]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _value(field: Field, value: Any, related: Mapping[int, Row] | None) -> Any:
+def _value(field: Field, value: Any, related: Mapping[int, Row] | None, names: Sequence[str]) -> Any:
     if related is None:
         return plain(field, value)
     if field.type in MANY:
-        return _columns([related[each] for each in value if each in related])
+        rows = [related[each] for each in value if each in related]
+        return {name: [row[name] for row in rows] for name in names}
     return related.get(value) if value else None
 
 
@@ -112,12 +115,6 @@ def plain(field: Field, value: Any) -> Any:
     if field.type == "datetime":
         return datetime.strptime(value, STAMP).replace(tzinfo=UTC).isoformat()
     return plain_text(value) if field.type == "html" else value
-
-
-def _columns(rows: Sequence[Row]) -> dict[str, Any]:
-    """Many rows behind one name: under each field the list of its values."""
-    names = distinct(name for row in rows for name in row)
-    return {name: [row[name] for row in rows] for name in names}
 
 
 def _beyond(paths: Sequence[str]) -> dict[str, list[str]]:

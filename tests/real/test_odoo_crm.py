@@ -140,7 +140,8 @@ async def test_merged_deals_name_the_winner(crm_place: Place) -> None:
 
 
 async def test_what_a_record_rule_hides_is_not_taken_for_deleted(crm_place: Place) -> None:
-    crm, odoo = bare(crm_place, protocol="jsonrpc", login="seller", key="seller-secret")
+    fields = Read("crm.lead", ("name", "user_id.email", "partner_id.name"))
+    crm, odoo = bare(crm_place, {"deal": fields}, protocol="jsonrpc", login="seller", key="seller-secret")
     crm.key = "seller-secret"
     seller = _user(crm_place, "seller", "sales_team.group_sale_salesman")
     hidden, gone, kept = crm.add(some(3))
@@ -237,6 +238,25 @@ async def test_every_stage_between_two_looks_is_in_the_history(crm_place: Place)
 
 
 # Values
+
+
+async def test_what_lies_behind_a_list_comes_as_lists_and_the_total_is_known_from_the_first_page(crm_place: Place) -> None:
+    fields = Read("crm.lead", ("tag_ids.name", "country_id.code", "user_id.active", "order_ids"))
+    crm, odoo = bare(crm_place, {"deal": fields})
+    row, *_ = crm.add(some(2 * crm.page))
+    tags = crm_place.call("crm.tag", "create", vals_list=[{"name": f"{crm_place.partner} {name}"} for name in ("wichtig", "京都")])
+    crm.write(
+        row, tag_ids=[[6, 0, tags]], user_id=False, country_id=crm_place.call("res.country", "search", domain=[["code", "=", "JP"]])[0]
+    )
+    async with odoo.source() as source:
+        pages = [page async for page in source.pull("deal", None)]
+    assert {page.total for page in pages} == {2 * crm.page}
+    found = {record.id: record.fields for page in pages for record in page.records}
+    assert [sorted(name.partition(" ")[2] for name in found[row]["tag_ids"]["name"])] == [["wichtig", "京都"]]
+    assert (found[row]["country_id"], found[row]["user_id"], found[row]["order_ids"]) == ({"code": "JP"}, None, [])
+    other = next(fields for each, fields in found.items() if each != row)
+    assert (other["tag_ids"], other["country_id"], other["user_id"]) == ({"name": []}, None, {"active": True})
+    crm_place.call("crm.tag", "unlink", ids=tags)
 
 
 async def test_stages_are_read_in_the_language_of_the_connection_also_when_renamed(crm_place: Place) -> None:
