@@ -100,8 +100,10 @@ class Rpc:
     async def search_read(self, model: str, domain: Domain, fields: Sequence[str], *, order: str = "", limit: int = 0) -> list[Row]:
         """Rows with `id` and these fields, relations as plain ids. A limit of 0 is none."""
         more: dict[str, Any] = {**({"order": order} if order else {}), **({"limit": limit} if limit else {})}
-        rows = await self.call(model, "search_read", effect=Effect.READ, domain=list(domain), fields=list(fields), load="", **more)
-        return list(rows)
+        if await self.speaks_json2():
+            more["load"] = ""  # no names beside ids; older servers do not know it
+        rows = await self.call(model, "search_read", effect=Effect.READ, domain=list(domain), fields=list(fields), **more)
+        return [{name: _id(value) for name, value in row.items()} for row in rows]
 
     async def version(self) -> tuple[int, int]:
         """Major and minor version of the server."""
@@ -156,6 +158,11 @@ class Rpc:
     def _judge(self, answer: Answer, effect: Effect) -> ConnectorError | None:
         self.server_time = _dated(answer) or self.server_time
         return judge(answer, effect)
+
+
+def _id(value: Any) -> Any:
+    """A relation's id where its name came along."""
+    return value[0] if isinstance(value, list) and len(value) == 2 and isinstance(value[1], str) else value
 
 
 def _unable(speaks_json2: bool) -> Problem:
