@@ -40,7 +40,6 @@ BATCH = 10
 INSTEAD = {
     "section": "a finished task of that name, above its tasks",
     "status": "a note on the project",
-    "comment": "a note on the task",
 }
 
 

@@ -148,8 +148,8 @@ class Writer:
         return Remote(publish.id, "project", self._rpc.connection.address(WORK, publish.id), key_in(row.get("number")))
 
     async def _written(self, id: str) -> bool:
-        """Whether somebody wrote to it since it was made, by the server's own log: an earlier attempt, or a person after it."""
-        domain = [["resource", "=", f"{WORK},{id}"], ["event", "=", "write"]]
+        """Whether it was published, or renamed by a person, since it was made: the server's log has the fields of every write."""
+        domain = [["resource", "=", f"{WORK},{id}"], ["event", "=", "write"], ["target", "like", "%name%"]]
         return bool(await self._rpc.rows("ir.model.log", domain, (), limit=1))
 
     async def _wait(self, create: Create) -> Outcome:

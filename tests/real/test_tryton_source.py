@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +20,7 @@ from engine.model import CrmKind, Read, WriteBack
 from engine.yaml import parse
 from tests.conformance.source import Rig, Seen, SourceConformance, names, pull, settled, some
 from tests.real.tryton import Line, Person, Tryton, method
-from tests.real.tryton_crm import DEAL, LINE, TrytonCrm
+from tests.real.tryton_crm import DATABASE, DEAL, LINE, TrytonCrm
 
 SHIPPED = Path(__file__).parents[2] / "mappings" / "tryton.yaml"
 
@@ -142,6 +144,23 @@ class TestOwnTraps:
             assert list(await source.write_back([self.crm.good_row(row, "on track")])) == [None]
         (held,) = self.person.call(f"model.{DEAL}.read", [int(row)], ["comment"])
         assert held["comment"] == f"Call on Tuesday\n{LINE}: on track"
+
+    async def test_the_rest_interface_has_no_such_lock(self) -> None:
+        """Why the connector calls by RPC with a password, and not by REST with a key."""
+        (row,) = self.crm.add(["deal"])
+        url = f"{self.server.url}/{DATABASE}"
+        stale = urlsafe_b64encode(json.dumps({"_timestamp": {f"{DEAL},{row}": "1.5"}}).encode()).decode()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            key = (await http.post(f"{url}/user/application/", json={"user": self.server.login, "application": "rest"})).json()
+            (asked, *_) = self.person.call("model.res.user.application.search", [["key", "=", key]], 0, None, None)
+            self.person.call("model.res.user.application.validate_", [asked])
+            headers = {"Authorization": f"Bearer {key}", "X-Tryton-Context": stale}
+            place = f"{url}/rest/model/{DEAL}/{row}"
+            assert (await http.put(place, json={"reference": "over theirs"}, headers=headers)).status_code == 200
+            nameless = await http.put(place, json={"nope": 1}, headers=headers)
+        (held,) = self.person.call(f"model.{DEAL}.read", [int(row)], ["reference"])
+        assert held["reference"] == "over theirs"
+        assert (nameless.status_code, "nope" in nameless.text) == (400, False)
 
     async def test_a_record_changed_again_and_again_is_left_to_the_next_run(self) -> None:
         (row,) = self.crm.add(["deal"])

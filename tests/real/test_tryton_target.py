@@ -33,6 +33,7 @@ def line() -> Line:
 
 
 class TestTryton(TargetConformance):
+    examples = 15
     exempt: ClassVar[Mapping[str, str]] = {
         "test_nobody_sees_a_project_before_it_is_published": "Tryton hides no project: `provisional` is false, and it is seen from the beginning",
         "test_a_forgotten_story_is_told": "Tryton forgets nothing: test_an_older_database_put_back_is_told has what could happen",
