@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from connectors.base import AuthError, RateLimited, Runtime, Transient
 from connectors.zoho import Connection, ZohoSource
 from connectors.zoho.connection import CENTRES, is_vendors
 from sandbox.web import InProcess
-from tests.connectors.zoho_rig import DEAL, HOST, LOGIN, ZohoCrm, rig
+from tests.connectors.zoho_rig import DEAL, HOST, LOGIN, ZohoCrm, rig, street
 
 
 async def quiet(source: ZohoSource) -> None:
@@ -212,3 +214,25 @@ async def test_a_clock_that_was_set_back_does_not_hold_tokens_up_for_ever(tmp_pa
     await quiet(source(crm, connection(path)))
     crm.clock.now += timedelta(minutes=1)
     assert crm.app.calls["token"] == 2
+
+
+def test_processes_that_start_together_ask_for_one_token(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from connectors.zoho import Connection, ZohoSource; from engine.model import Read\n"
+        "async def read():\n"
+        "    async with ZohoSource(Connection.model_validate_json(sys.argv[1]), {'deal': Read('Deals', ('Deal_Name',))}) as source:\n"
+        "        print(len(await source.read('deal', [sys.argv[2]])))\n"
+        "asyncio.run(read())"
+    )
+    with street() as over:
+        crm = ZohoCrm()
+        crm.clock.now = datetime.now(UTC)
+        (row,) = crm.add(["deal"])
+        crm.box.fault("POST /oauth", "slow", times=-1, seconds=0.3)
+        crm.box._sleep = asyncio.sleep
+        address = over.house(crm.box)
+        settings = json.dumps({**LOGIN, "accounts_url": address, "api_url": address, "token_file": str(tmp_path / "token")})
+        command = [sys.executable, "-c", code, settings, row]
+        started = [subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) for _ in range(3)]  # noqa: S603 – ours
+        assert [each.communicate(timeout=60)[0].strip() for each in started] == [b"1"] * 3
+    assert crm.app.calls["token"] == 1
