@@ -153,7 +153,7 @@ class Reading:
             token = _following(answer)
             if not token:
                 break
-        return sorted(found, key=lambda each: int(each["id"]))
+        return sorted(found, key=lambda each: (len(str(each.get("id"))), str(each.get("id"))))  # ids grow, and are numbers
 
     async def whole(self, module: str, row: str) -> Row | None:
         """One record with its subforms; None when it is gone."""
