@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,19 +35,24 @@ class Schema:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
+        self._one_at_a_time = asyncio.Lock()
         self._fields: dict[str, Mapping[str, Field] | None] = {}
         self._stages: tuple[Stage, ...] | None = None
         self._org: Mapping[str, Any] | None = None
 
     async def fields(self, module: str) -> Mapping[str, Field] | None:
         """The module's fields as this user sees them; None when there is no such module."""
-        if module not in self._fields:
-            try:
-                answer = await self._rest.get("/settings/fields", module=module)
-                self._fields[module] = {each["api_name"]: _field(each) for each in _listed(answer.status, answer.data, "fields")}
-            except NoSuchField:
-                self._fields[module] = None
+        async with self._one_at_a_time:
+            if module not in self._fields:
+                self._fields[module] = await self._ask(module)
         return self._fields[module]
+
+    async def _ask(self, module: str) -> Mapping[str, Field] | None:
+        try:
+            answer = await self._rest.get("/settings/fields", module=module)
+        except NoSuchField:
+            return None
+        return {each["api_name"]: _field(each) for each in _listed(answer.status, answer.data, "fields")}
 
     async def modules(self) -> list[Mapping[str, Any]]:
         answer = await self._rest.get("/settings/modules")

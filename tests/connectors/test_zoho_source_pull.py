@@ -302,6 +302,14 @@ async def test_only_what_changed_has_its_lists_read() -> None:
     assert (crm.app.calls["related"] - before[0], crm.app.calls["get"] - before[1]) == (2, 1)
 
 
+async def test_what_fields_mean_is_asked_once_however_many_records_there_are() -> None:
+    crm, make = rig({"deal": Read("Deals", ("Deal_Name",), {"line_items": Read("Line_Items", ("Product",))})}, page_size=50)
+    crm.add(some(40))
+    crm.box._sleep, crm.box.latency = asyncio.sleep, 0.001
+    await pull(Rig(crm, make))
+    assert crm.box.seen["GET /crm/v8/settings/fields"] == 1
+
+
 async def test_a_list_that_is_not_there_is_named() -> None:
     crm, make = rig({"deal": Read("Deals", ("Deal_Name",), {"line_items": Read("Quotes_Of_Old", ("id",))})})
     crm.add(["deal"])
