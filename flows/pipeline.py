@@ -291,7 +291,7 @@ def settle(session: Session, summary: Summary) -> None:
 def finish(session: Session, summary: Summary) -> None:
     """Close the run in the store, whatever it came to."""
     session.reader.end()
-    summary.failures = {name: error for (_, name), error in session.failures.items()}
+    summary.failures = session.gave_out()
     calls: Counter[str] = Counter()
     for name, system in _systems(session):
         calls[name] += system.calls

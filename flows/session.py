@@ -108,6 +108,10 @@ class Session:
     def has_failed(self, side: Side, name: str) -> bool:
         return (side, name) in self.failures
 
+    def gave_out(self) -> dict[str, ConnectorError]:
+        """The systems that failed, by name."""
+        return {name: error for (_, name), error in self.failures.items()}
+
     def forgive(self, side: Side) -> None:
         """Give those that failed another chance."""
         self.failures = {place: error for place, error in self.failures.items() if place[0] != side}

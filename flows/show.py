@@ -174,8 +174,17 @@ def summary(result: Summary) -> RenderableType:
         lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))
     if result.error is not None and result.result != "refused" and result.error not in result.failures.values():
         lines.append(Text(f"  {result.error}", style="red"))
-    lines += [Text(f"  {name}: {error}", style="red") for name, error in result.failures.items()]
-    return Group(*lines)
+    return Group(*lines, *gave_out(result))
+
+
+def gave_out(result: Summary) -> list[Text]:
+    """The systems that gave out, a line each."""
+    return [Text(f"  {name}: {error}", style="red") for name, error in result.failures.items()]
+
+
+def failures(result: Summary) -> Mapping[str, Any]:
+    """Likewise, for scripts."""
+    return {name: {"error": str(error), "error_type": kind_of(error)} for name, error in result.failures.items()}
 
 
 def baseline(result: Summary) -> list[str]:
@@ -244,7 +253,7 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "errors": result.errors,
         "error": str(result.error) if result.error else "",
         "error_type": kind_of(result.error),
-        "failures": {name: {"error": str(error), "error_type": kind_of(error)} for name, error in result.failures.items()},
+        "failures": failures(result),
         "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],
         "plan": plan_data(result.plan),
     }

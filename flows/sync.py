@@ -241,6 +241,7 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
         await _show_plan(planned)
         reasons = excess(session, planned)
     told = f"plan {planned.digest}: {_counted(planned.counts()) or 'nothing to do'}"
+    told += "".join(f"; nothing of {name}: {error}" for name, error in session.gave_out().items())
     return Completed(message=f"{told}; a sync would refuse it, above its limits: {'; '.join(reasons)}" if reasons else told)
 
 

@@ -125,8 +125,12 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
             parts.append(show.refusal(summary.plan, reasons, what="A sync would refuse this plan:"))
         elif summary.plan.actions:
             parts.append(Text(f"`handoff sync --approve {summary.plan.digest}` carries out exactly this.", style="dim"))
+        if summary.failures:
+            parts += [Text("Nothing is planned for what these would tell:", style="red"), *show.gave_out(summary)]
         data = {**show.plan_data(summary.plan), "baseline": dict(summary.baselined), "over_limits": reasons}
-        Screen(as_json).show(Group(*parts), data)
+        Screen(as_json).show(Group(*parts), {**data, "failures": show.failures(summary)})
+        if summary.failures:
+            raise typer.Exit(exit_of(worst(summary.failures.values())))
 
 
 async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summary, list[str]]:
@@ -138,7 +142,7 @@ async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summ
             finally:
                 ready.reader.end()
             reasons = excess(ready, planned)
-            summary = Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts)
+            summary = Summary(ready.run, plan=planned, baselined=pulled.baselined, counts=pulled.counts, failures=ready.gave_out())
             _tell_missing(options, summary)
             return summary, reasons
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,17 @@ async def test_each_tool_gets_its_part_once_and_the_projects_lead_to_each_other(
     assert (await pair.sync()).result == "done"
     whole(pair)
     assert (await pair.quiet())[-1].result == "nothing to do"
+    whole(pair)
+
+
+async def test_parts_are_made_once_with_the_state_on_postgresql(tmp_path: Path, fresh_state: Callable[[], str]) -> None:
+    pair = Pair(tmp_path, files=SPLIT_FILES)
+    pair.near.state = fresh_state()
+    deal = pair.near.deal()
+    pair.near.line(deal, "anvil")
+    await pair.sync()
+    pair.near.win(deal)
+    await pair.quiet()
     whole(pair)
 
 

@@ -322,6 +322,9 @@ def test_the_command_tells_which_system_gave_out_and_asks_whose_record_is_meant(
     assert "baseline: 1 salesforce deal recorded" in done.output
     told = desk.do("sync", "--json")
     assert json.loads(told.stdout)["failures"]["south"]["error_type"] == "Transient"
+    planned = desk.do("plan")
+    assert planned.exit_code == 5
+    assert "Nothing is planned for what these would tell:\n  south: cannot reach" in planned.output
     bare = desk.do("plan", "--only", deal)
     assert bare.exit_code == 2
     assert f"salesforce:deal:{deal} or south:deal:{deal}" in bare.stderr
