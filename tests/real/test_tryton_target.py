@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import ClassVar
@@ -78,6 +79,18 @@ class TestOwnTraps:
         assert isinstance(lost, Ambiguous)
         assert isinstance(found, Remote)
         assert found.id == made.id
+        assert self.tool.count("task") == 1
+
+    async def test_four_at_once_make_one(self) -> None:
+        async with self.target() as target:
+            inside = await begin(target)
+
+        async def one_more() -> str:
+            async with self.target() as target:
+                (made,) = await make(target, task("a", inside))
+                return made.id
+
+        assert len(set(await asyncio.gather(*(one_more() for _ in range(4))))) == 1
         assert self.tool.count("task") == 1
 
     async def test_tryton_takes_a_circle_and_we_refuse_it(self) -> None:
