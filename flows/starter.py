@@ -87,15 +87,19 @@ def starter(known: Known, model: type[BaseModel], source: Description | None, ta
 def _reading(known: Known, found: Description) -> Iterator[str]:
     objects = {each.name: each for each in found.objects}
     specs = {kind: spec for kind, spec in known.read().items() if spec.object in objects}
-    kinds = list(dict.fromkeys([*specs, *(each.kind for each in found.objects if each.kind in MODELS)]))
-    yield "read:" if kinds else "read: {}"
-    for kind in kinds:
-        about = objects[specs[kind].object] if kind in specs else next(each for each in found.objects if each.kind == kind)
-        yield from _kind(kind, specs.get(kind), about, objects, found)
-    others = [each for each in found.objects if each.kind is None or each.kind not in kinds]
-    for each in others:
-        yield f"# Another object: {word(each.name)}, {_line(each.label)}; as a list of a deal, or not at all."
-        yield from _unused(each, frozenset(), "#")
+    yield "read:" if specs else "read: {}"
+    for kind, spec in specs.items():
+        yield from _kind(kind, spec, objects[spec.object], objects, found)
+    used = {spec.object for spec in specs.values()} | {child.object for spec in specs.values() for child in spec.children.values()}
+    for each in found.objects:
+        if each.name in used:
+            continue
+        if each.kind in MODELS and each.kind not in specs:
+            yield f"# No mapping reads a {each.kind} yet; it could be:"
+            yield from (f"# {line}" for line in _kind(each.kind, None, each, objects, found))
+        else:
+            yield f"# Another object: {word(each.name)}, {_line(each.label)}"
+            yield from _unused(each, frozenset(), "#")
     yield from _writing(known, {kind: specs[kind].object for kind in specs}, objects)
 
 

@@ -13,7 +13,12 @@ from engine.config import SystemMapping
 from engine.document import build
 from engine.yaml import parse
 from flows.configuration import load
+from flows.discover import discover
+from flows.seen import drift, read, record
+from flows.starter import starter
 from tests.flows.desk import SECRET, TOKEN, Desk, local
+from tests.flows.test_zoho import ZohoWorld
+from tests.flows.world import START
 
 
 def mapping_of(path: Path) -> SystemMapping:
@@ -97,6 +102,21 @@ def test_a_system_without_a_mapping_gets_a_connection_to_fill_in(system: str, de
     mapping = mapping_of(desk.folder / "mappings" / f"{system}.yaml")
     assert mapping.system == system
     assert "${" in str(mapping.connection)
+
+
+async def test_what_another_crm_tells_makes_a_mapping_too(tmp_path: Path) -> None:
+    world = ZohoWorld(tmp_path)
+    found = await discover(world.folder, "zoho", world.env, world.runtime())
+    text = starter(found.known, found.connection, found.source, found.target, START.date())
+    (tmp_path / "told.yaml").write_text(text, encoding="utf-8")
+    told, own = mapping_of(tmp_path / "told.yaml"), mapping_of(world.folder / "mappings" / "zoho.yaml")
+    assert told.read.keys() == own.read.keys()
+    assert told.read["deal"].fields == own.read["deal"].fields
+    assert told.write_back == own.write_back
+    record(world.folder, "zoho", found.whole, START.date())
+    seen = read(world.folder, "zoho")
+    assert seen is not None
+    assert drift("zoho", own, seen, found.whole) == []
 
 
 def test_a_system_nobody_knows_is_refused(desk: Desk) -> None:

@@ -28,6 +28,7 @@ from state import Store
 from tests.flows.desk import Desk, local
 from tests.flows.files import RULES
 from tests.flows.pair import FILES, ROUTED, SOUTH, Pair, failed
+from tests.flows.test_zoho import MAPPING, ZohoWorld
 from tests.flows.world import Clock
 from tests.machine import files as machine
 from tests.machine.crm import Crm, CrmSource
@@ -283,6 +284,19 @@ async def test_a_worker_goes_on_for_the_other_tools_and_looks_again_at_one_that_
             summary = await run_work(session, every=timedelta(seconds=2))
     assert pair.shown() == BOTH
     assert (summary.result, summary.failures) == ("stopped", {})
+
+
+async def test_crms_of_two_vendors_fill_one_tool(tmp_path: Path) -> None:
+    world = ZohoWorld(tmp_path)
+    world.configure({"mappings/zoho.yaml": MAPPING, "rules.yaml": RULES.replace("[salesforce]", "[salesforce, zoho]")})
+    ours, theirs = world.deal("Of Salesforce"), world.add("Of Zoho")
+    await world.sync()
+    world.win(ours)
+    world.edit(theirs, Stage="Closed Won")
+    await world.quiet()
+    assert sorted(world.shown()) == ["Of Salesforce onboarding", "Of Zoho onboarding"]
+    assert world.org.get("Opportunity", ours)["Handoff_Key__c"] == f"salesforce:deal:{ours}/onboarding"
+    assert world.held(theirs, "Handoff_Key") == f"zoho:deal:{theirs}/onboarding"
 
 
 # what people ask for by an id that is not one thing
