@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.real import debian
-from tests.real.place import alone, free_port, home, need, run, running
+from tests.real.place import Unavailable, alone, free_port, home, need, run, running
 
 SUITE = os.environ.get("HANDOFF_REDMINE", "trixie")  # 6.0; bookworm has 5.0, sid the newest
 PACKAGES = ("redmine", "redmine-sqlite", "puma", "dash", "coreutils")
@@ -49,22 +49,32 @@ def redmine() -> Iterator[Redmine]:
             _prepare(root, seeded)
     name, port = f"run-{os.getpid()}", free_port()
     place, url = root / _INSTANCES / name, f"http://127.0.0.1:{port}"
-    try:
+    # One thread: waiting for SQLite's lock, a thread would hold up the one that has it.
+    serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 1:1 config.ru"
+    words = [*debian.within(root), "/bin/sh", "-c", serve]
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
         shutil.copytree(root / _INSTANCES / "template", place)
         _point(place)
-        # One thread: waiting for SQLite's lock, a thread would hold up the one that has it.
-        serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 1:1 config.ru"
-        words = [*debian.within(root), "/bin/sh", "-c", serve]
-        with running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)):
-            yield Redmine(url, database=place / _DATABASE, **json.loads(seeded.read_text(encoding="utf-8")))
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        with _must():
+            stack.enter_context(running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)))
+        yield Redmine(url, database=place / _DATABASE, **json.loads(seeded.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def _must() -> Iterator[None]:
+    """What goes wrong from here on is no matter of what can be had on this machine."""
+    try:
+        yield
+    except Unavailable as why:
+        raise RuntimeError(str(why)) from why
 
 
 def _prepare(root: Path, seeded: Path) -> None:
     """Unpack, do what the packages' scripts would, fill the database with Redmine's own defaults and what the tests need."""
     shutil.rmtree(root, ignore_errors=True)
     debian.tree(PACKAGES, root, SUITE)
+    run([*debian.within(root), "/usr/bin/ruby", "--version"])
     place = root / _INSTANCES / "template"
     for folder in _FOLDERS:
         (place / folder).mkdir(parents=True)
@@ -79,7 +89,8 @@ def _prepare(root: Path, seeded: Path) -> None:
         "bundle exec rake redmine:load_default_data",
         "bundle exec rails runner /tmp/seed.rb",
     ):
-        run([*debian.within(root), "/bin/sh", "-c", f"cd /usr/share/redmine && {command}"], env=_environment("template"))
+        with _must():
+            run([*debian.within(root), "/bin/sh", "-c", f"cd /usr/share/redmine && {command}"], env=_environment("template"))
     (root / "tmp/seeded.json").rename(seeded)
 
 

@@ -22,7 +22,7 @@ person('joann', 'Joann', 'joann@example.com')
 eve = person('eve', 'Eve', 'eve@example.com', admin: true)
 
 stone = Tracker.create!(name: 'Milestone', default_status: IssueStatus.sorted.first, core_fields: Tracker.sorted.first.core_fields)
-stone.copy_workflow_rules(Tracker.sorted.first)
+WorkflowRule.where(tracker_id: Tracker.sorted.first.id).each { |rule| rule.dup.update!(tracker_id: stone.id) }
 
 trackers = Tracker.pluck(:id)
 common = { visible: true, is_for_all: true, tracker_ids: trackers }
