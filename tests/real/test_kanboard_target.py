@@ -20,6 +20,8 @@ class TestKanboard(TargetConformance):
         "test_a_forgotten_story_is_told": "there is no story to forget: projects are listed and compared with what the cursor says",
     }
 
+    examples = 15
+
     @pytest.fixture(autouse=True)
     def _server(self, kanboard: Kanboard) -> None:
         self._kanboard = kanboard
