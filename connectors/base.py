@@ -240,8 +240,9 @@ class Traits:
     repeatable   kinds whose creation may simply be repeated (set-like)
     fields       per kind, the item fields it can hold
     most_dependencies  how many dependencies one task may take part in, on either side (0: no limit)
-    instead      what stands in for a kind (`section`) or for a field (`task.followers`) that the tool holds in another form, in words the
-                 plan prints ("versions", "a line in the description"); such a kind or field is in `kinds` and `fields` all the same
+    instead      what stands in for a kind (`section`) or for a field (`task.followers`; `parent.due_on`: of a task with sub-tasks) that the
+                 tool holds in another form, in words the plan prints ("versions", "a line in the description"); such a kind or field is in
+                 `kinds` and `fields` all the same
     unique       kinds of which the tool itself holds one per key at most, however late or often a creation arrives; a second one gives the first
     """
 

@@ -27,12 +27,13 @@ def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
     notes: dict[str, None] = dict.fromkeys(rendered.notes)
     items: list[Item] = []
     gone: set[str] = set()
+    parents = {item.parent for item in rendered.items if item.kind == "task"}
     for item in rendered.items:
         if item.kind not in abilities.kinds:
             notes[f"{target} has no {item.kind}: left out"] = None
             gone.add(item.key)
             continue
-        notes.update(dict.fromkeys(_replaced(item, abilities.instead, target)))
+        notes.update(dict.fromkeys(_replaced(item, abilities.instead, target, parent=item.kind == "task" and item.key in parents)))
         unfit = item.fields.keys() - abilities.fields.get(item.kind, frozenset(item.fields))
         for name in sorted(unfit):
             notes[f"{target} has no {name} on a {item.kind}: left out"] = None
@@ -42,12 +43,14 @@ def fit(rendered: Rendered, abilities: Abilities, target: str) -> Rendered:
     return Rendered(tuple(replace(item, section="") if item.section in gone else item for item in items), tuple(notes))
 
 
-def _replaced(item: Item, instead: Mapping[str, str], target: str) -> Iterator[str]:
+def _replaced(item: Item, instead: Mapping[str, str], target: str, *, parent: bool) -> Iterator[str]:
     if words := instead.get(item.kind):
         yield f"{target} has no {item.kind}: {words} instead"
     for name, value in item.fields.items():
         if value and (words := instead.get(f"{item.kind}.{name}")):
             yield f"{target} has no {name} on a {item.kind}: {words} instead"
+        if parent and value and (words := instead.get(f"parent.{name}")):
+            yield f"{target} has no {name} of its own on a task with sub-tasks: {words} instead"
 
 
 def _thin(items: list[Item], most: int, target: str, notes: dict[str, None]) -> list[Item]:

@@ -70,3 +70,12 @@ def test_a_task_of_a_section_that_goes_stands_in_the_project_itself() -> None:
     section, inside = Item("s", "section", {"name": "Plan"}, "p", "p"), Item("a", "task", {"name": "a"}, "p", "p", "s")
     fitted = fit(Rendered((section, inside), ()), Abilities(frozenset({"project", "task"}), {}), "x")
     assert fitted.items == (Item("a", "task", {"name": "a"}, "p", "p", ""),)
+
+
+def test_what_a_task_with_sub_tasks_cannot_hold_is_said_where_there_is_one() -> None:
+    below = Item("b", "task", {"name": "b", "due_on": 1}, "p", "a")
+    abilities = Abilities(KINDS, {}, instead={"parent.due_on": "the last of its sub-tasks'"})
+    assert fit(Rendered((task("a", due_on=2), below), ()), abilities, "x").notes == (
+        "x has no due_on of its own on a task with sub-tasks: the last of its sub-tasks' instead",
+    )
+    assert fit(Rendered((task("a", due_on=2), task("b", due_on=1)), ()), abilities, "x").notes == ()
