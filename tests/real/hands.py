@@ -103,6 +103,9 @@ class OdooHands:
         self.odoo = odoo
         self._client = httpx.Client(base_url=f"{odoo.url}/json/2", headers={"Authorization": f"bearer {odoo.key}"}, timeout=120)
 
+    def close(self) -> None:
+        self._client.close()
+
     def call(self, model: str, method: str, **arguments: Any) -> Any:
         answer = self._client.post(f"/{model}/{method}", json=arguments)
         assert answer.status_code == 200, answer.json().get("message", answer.text[:300])
@@ -144,6 +147,8 @@ class OdooCrm(OdooHands):
         self.call("crm.lead", "action_set_won", ids=[int(deal) for deal in deals])
 
     def lose(self, deal: str) -> None:
+        """Odoo refuses to lose what stands in a stage of won ones."""
+        self.call("crm.lead", "write", ids=[int(deal)], vals={"stage_id": self._first_stage()})
         self.call("crm.lead", "action_set_lost", ids=[int(deal)])
 
     def reopen(self, deal: str) -> None:
@@ -228,6 +233,9 @@ class RedmineTool:
         self.env = {"REDMINE_URL": redmine.url, "REDMINE_API_KEY": redmine.key}
         self._client = httpx.Client(base_url=redmine.url, headers={"X-Redmine-API-Key": redmine.person_key}, timeout=120)
 
+    def close(self) -> None:
+        self._client.close()
+
     def add_person(self, email: str) -> None:
         first, last = email.split("@", maxsplit=1)[0].split(".")
         user = {"login": first, "firstname": first.title(), "lastname": last.title(), "mail": email, "password": "password-of-mia"}
@@ -299,6 +307,9 @@ class KanboardTool:
         self.env = {"KANBOARD_URL": kanboard.url, "KANBOARD_TOKEN": kanboard.token}
         login = b64encode(f"jsonrpc:{kanboard.token}".encode()).decode()
         self._client = httpx.Client(base_url=kanboard.url, headers={"Authorization": f"Basic {login}"}, timeout=120)
+
+    def close(self) -> None:
+        self._client.close()
 
     def call(self, method: str, /, **params: Any) -> Any:
         answer = self._client.post("/jsonrpc.php", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).json()

@@ -32,20 +32,23 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="module")
-def crm(odoo: Odoo) -> OdooCrm:
+def crm(odoo: Odoo) -> Iterator[OdooCrm]:
     hands = OdooCrm(odoo)
     hands.add_fields("res.partner", {"x_tier": "char", "x_region": "char"})
     back = {"x_handoff_project_url": "char", "x_handoff_status": "char", "x_handoff_progress": "float", "x_handoff_key": "char"}
     hands.add_fields("crm.lead", {"x_go_live": "date", **back})
-    return hands
+    yield hands
+    hands.close()
 
 
 @pytest.fixture(scope="module")
-def tools(redmine: Redmine, kanboard: Kanboard) -> dict[str, Tool]:
+def tools(redmine: Redmine, kanboard: Kanboard) -> Iterator[dict[str, Tool]]:
     found = RedmineTool(redmine), KanboardTool(kanboard)
     for tool in found:
         tool.add_person(MANAGER)
-    return {"delivery": found[0], "build": found[1]}
+    yield {"delivery": found[0], "build": found[1]}
+    for tool in found:
+        tool.close()
 
 
 def configure(desk: Desk, crm: Crm, tools: Mapping[str, Tool], **source: Any) -> None:
