@@ -15,6 +15,7 @@ import httpx
 from tests.real.kanboard import Kanboard
 from tests.real.odoo import Odoo
 from tests.real.redmine import Redmine
+from tests.real.tryton import Tryton
 
 MANAGER = "mia.manager@example.com"
 
@@ -50,6 +51,15 @@ class Project:
         return found
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the CRM says of a deal's project."""
+
+    url: str
+    status: str
+    progress: float | str
+
+
 class Crm(Protocol):
     """A CRM and those who sell with it. `system` is the connector's name; ids are the CRM's own, as text."""
 
@@ -62,8 +72,7 @@ class Crm(Protocol):
     def lose(self, deal: str) -> None: ...
     def reopen(self, deal: str) -> None: ...
     def rename(self, deal: str, name: str) -> None: ...
-    def raise_amount(self, deal: str, amount: int) -> None: ...
-    def told(self) -> Mapping[str, Mapping[str, Any]]: ...
+    def told(self) -> Mapping[str, Told]: ...
 
 
 class Tool(Protocol):
@@ -161,21 +170,74 @@ class OdooCrm(OdooHands):
     def rename(self, deal: str, name: str) -> None:
         self.call("crm.lead", "write", ids=[int(deal)], vals={"name": name})
 
-    def raise_amount(self, deal: str, amount: int) -> None:
-        self.call("crm.lead", "write", ids=[int(deal)], vals={"expected_revenue": amount})
-
     def merge(self, deals: list[str]) -> str:
         """Two opportunities become one, as the CRM's own assistant does it; gives the one that stays."""
         rest = self.call("crm.lead", "merge_opportunity", ids=[int(deal) for deal in deals])
         return str(rest[0])
 
-    def told(self) -> dict[str, dict[str, Any]]:
-        rows = self.rows("crm.lead", ["name", "x_handoff_project_url", "x_handoff_status", "x_handoff_progress", "x_handoff_key"])
-        return {str(row["id"]): row for row in rows}
+    def told(self) -> dict[str, Told]:
+        names = ["x_handoff_project_url", "x_handoff_status", "x_handoff_progress"]
+        rows = self.rows("crm.lead", [*names, "name"])
+        return {str(row["id"]): Told(*(row[name] or "" for name in names)) for row in rows}
+
+
+class TrytonCrm:
+    """Tryton over the calls of its own client."""
+
+    system = "tryton"
+
+    def __init__(self, tryton: Tryton, database: str = "crm") -> None:
+        self._person = tryton.person(database)
+        self._person.log_in()
+        self.env = {
+            "TRYTON_URL": tryton.url,
+            "TRYTON_DATABASE": database,
+            "TRYTON_LOGIN": tryton.login,
+            "TRYTON_PASSWORD": tryton.password,
+        }
+
+    def close(self) -> None:
+        self._person.close()
+
+    def _opportunities(self, method: str, *arguments: Any) -> Any:
+        return self._person.call(f"model.sale.opportunity.{method}", *arguments)
+
+    def customer(self, name: str) -> str:
+        return str(self._person.call("model.party.party.create", [{"name": name}])[0])
+
+    def deals(self, names: Iterable[str], customer: str) -> list[str]:
+        employee = self._person.call("model.company.employee.search", [], 0, 1, None)[0]
+        amount = {"__class__": "Decimal", "decimal": "12500.50"}
+        rows = [{"description": name, "party": int(customer), "employee": employee, "amount": amount} for name in names]
+        return [str(each) for each in self._opportunities("create", rows)]
+
+    def _state(self, deals: Iterable[str], state: str) -> None:
+        self._opportunities("write", [int(deal) for deal in deals], {"state": state})
+
+    def win(self, deals: Iterable[str]) -> None:
+        self._state(deals, "won")
+
+    def lose(self, deal: str) -> None:
+        self._state([deal], "lost")
+
+    def reopen(self, deal: str) -> None:
+        self._state([deal], "opportunity")
+
+    def rename(self, deal: str, name: str) -> None:
+        self._opportunities("write", [int(deal)], {"description": name})
+
+    def told(self) -> dict[str, Told]:
+        found = {}
+        for row in self._opportunities("search_read", [], 0, None, None, ["comment"]):
+            lines = dict(line.split(": ", 1) for line in (row["comment"] or "").splitlines() if ": " in line)
+            found[str(row["id"])] = Told(
+                lines.get("Project", ""), lines.get("Project status", ""), float(lines.get("Project progress", "0").rstrip(" %"))
+            )
+        return found
 
 
 class OdooProjects(OdooHands):
-    system = "odoo"
+    system = "odoo-project"
 
     def __init__(self, odoo: Odoo) -> None:
         super().__init__(odoo)
