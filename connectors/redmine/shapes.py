@@ -40,7 +40,11 @@ def fields_of(connection: Connection) -> dict[ItemKind, frozenset[str]]:
 def instead_of(connection: Connection) -> dict[str, str]:
     """What stands in for what Redmine does not have."""
     stone = {"task.milestone": f"the tracker {connection.milestone_tracker}"} if connection.milestone_tracker else {}
+    derived = (
+        {"parent.start_on": "its sub-tasks' first", "parent.due_on": "its sub-tasks' last"} if connection.parent_dates == "derived" else {}
+    )
     return {
+        **derived,
         "section": "a version (target version of its tasks)",
         "status": "a piece of news",
         "project.owner": f"a member with the role {connection.owner_role}",
