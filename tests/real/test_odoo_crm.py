@@ -131,7 +131,7 @@ async def test_deletions_are_looked_for_no_more_often_than_wished(crm_place: Pla
 
 async def test_merged_deals_name_the_winner(crm_place: Place) -> None:
     crm, odoo = bare(crm_place)
-    rows = crm.add(some(3))
+    rows = crm.add(some(3), logged=True)
     seen = await pull(odoo)
     (winner,) = crm_place.call("crm.lead", "merge_opportunity", ids=[int(row) for row in rows])
     crm.clock.move(seconds=20)

@@ -22,7 +22,7 @@ from tests.real.odoo_crm import READS, OdooCrm, Place, place
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("odoo")]
 
-SECONDS = 6.0
+SECONDS = 4.0
 LATE = "UPDATE crm_lead SET name = %s, write_date = pg_catalog.now() AT TIME ZONE 'UTC' WHERE id = %s"
 
 
