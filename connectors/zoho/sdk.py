@@ -78,7 +78,7 @@ def _prepare() -> Sdk:
         )
         raise ConfigError([problem], system=SYSTEM) from missing
     requests = parts.connector.requests
-    parts.connector.requests = _Pooled()
+    parts.connector.requests = _Pooled(requests)
     _initialize(parts)
     return Sdk(parts.connector.APIHTTPConnector, parts.token.Token, requests)
 
@@ -145,11 +145,21 @@ def _no_store(kind: Any) -> Any:
 
 
 class _Pooled:
-    """Stands where the client has the `requests` module: the same calls, on the pooled session and with the time-outs of this thread's request."""
+    """Stands where the client has the `requests` module: the same calls, on the pooled session and with the time-outs of this thread's request.
+
+    To anybody else in this process who uses the client it is the module itself.
+    """
+
+    def __init__(self, requests: Any) -> None:
+        self._requests = requests
 
     def __getattr__(self, verb: str) -> Any:
+        session = getattr(_wire, "session", None)
+        if session is None:
+            return getattr(self._requests, verb)
+
         def send(**given: Any) -> Any:
-            return getattr(_wire.session, verb)(timeout=_wire.timeout, **given)
+            return getattr(session, verb)(timeout=_wire.timeout, **given)
 
         return send
 
@@ -197,6 +207,8 @@ class SdkTransport(httpx.AsyncBaseTransport):
             return connector.fire_request(_Bytes())
         except OSError as failure:
             raise self._meaning(failure, request) from failure
+        finally:
+            _wire.session = None
 
     def _meaning(self, failure: OSError, request: httpx.Request) -> httpx.TransportError:
         """`requests` raises OSErrors of its own. What is known of the connection is all that matters: it was never made, or it was."""

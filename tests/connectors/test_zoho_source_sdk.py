@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import requests  # type: ignore[import-untyped]
 import urllib3
 
 from connectors.base import ConfigError, Runtime, Transient
@@ -158,3 +159,12 @@ async def test_used_without_a_server_it_is_transient(over: Street) -> None:
     async with ZohoSource(settings, made._reads, runtime=runtime) as source:
         with pytest.raises(Transient, match="cannot reach"):
             await source.read("deal", ["1"])
+
+
+async def test_others_in_the_process_who_use_the_client_are_not_disturbed(over: Street) -> None:
+    crm, make = rig(over=over, backend="zcrmsdk")
+    crm.add(["deal"])
+    await pull(Rig(crm, make))
+    connector = sys.modules[sdk.PARTS["connector"]]
+    assert connector.requests.get is requests.get
+    assert connector.requests.Session is requests.Session
