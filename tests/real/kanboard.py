@@ -17,7 +17,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tests.real.debian import closure, fetch, unpack
-from tests.real.place import alone, free_port, home, running
+from tests.real.place import Unavailable, alone, free_port, home, running
 
 _PHP = [
     "php-cli",
@@ -113,7 +113,7 @@ class Kanboard:
 
 @contextmanager
 def kanboard() -> Iterator[Kanboard]:
-    """A server on a free port with an empty database. Raises Unavailable."""
+    """A server on a free port with an empty database. Raises Unavailable where its packages cannot be had; any other failure is one."""
     with alone("kanboard"):
         place = _prepared()
     port = free_port()
@@ -130,10 +130,19 @@ def kanboard() -> Iterator[Kanboard]:
         "PHP_INI_SCAN_DIR": "",
     }
     try:
-        with running(words, ready=lambda: _answers(url), log=data / "server.log", env=env, cwd=place / "app"):
+        with _had(), running(words, ready=lambda: _answers(url), log=data / "server.log", env=env, cwd=place / "app"):
             yield _seeded(url, data / "data" / "db.sqlite")
     finally:
         shutil.rmtree(data, ignore_errors=True)
+
+
+@contextmanager
+def _had() -> Iterator[None]:
+    """All there is to be had is there: what does not work now is broken, not unavailable."""
+    try:
+        yield
+    except Unavailable as why:
+        raise RuntimeError(f"Kanboard could be had and does not work: {why}") from why
 
 
 def _prepared() -> Path:
@@ -142,8 +151,10 @@ def _prepared() -> Path:
     if (place / "prepared").exists() and (place / "prepared").read_text() == _PREPARED:
         return place
     shutil.rmtree(place, ignore_errors=True)
-    for package in (*closure(_PHP), fetch("kanboard")):
-        unpack(package, place / "root")
+    packages = (*closure(_PHP), fetch("kanboard"))
+    with _had():
+        for package in packages:
+            unpack(package, place / "root")
     app, share = place / "app", place / "root/usr/share"
     shutil.copytree(share / "kanboard", app, symlinks=True)
     for name in ("config.php", ".htaccess", "vendor/app/functions.php"):
