@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -167,6 +169,7 @@ def rig(
     crm = ZohoCrm(page=4 if over else 10)
     address = over.house(crm.box) if over else HOST
     folder = Path(tempfile.mkdtemp(prefix="handoff-zoho-"))
+    weakref.finalize(crm, shutil.rmtree, folder, ignore_errors=True)
     plain = {
         **LOGIN,
         "accounts_url": address,
