@@ -38,7 +38,7 @@ WIPE = """
     UPDATE project_project SET last_update_id = NULL;
     DELETE FROM project_update; DELETE FROM project_task; DELETE FROM project_milestone;
     DELETE FROM project_task_type WHERE user_id IS NULL; DELETE FROM project_project;
-    DELETE FROM ir_model_data WHERE module = 'handoff';
+    DELETE FROM ir_model_data WHERE module IN ('handoff', '__export__');
     DELETE FROM mail_message WHERE model LIKE 'project.%'; DELETE FROM mail_followers WHERE res_model LIKE 'project.%';
 """
 ZONE = "Asia/Shanghai"

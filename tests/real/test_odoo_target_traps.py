@@ -97,6 +97,16 @@ async def test_a_task_moved_to_another_project_is_made_no_second_time(tool: Odoo
     assert tool.count("task") == 1
 
 
+async def test_a_task_with_the_number_of_its_project_has_sub_tasks_all_the_same(tool: OdooTool) -> None:
+    async with tool.target() as target:
+        inside = await begin(target)
+        tool.sql("SELECT setval('project_task_id_seq', %s, false)", int(inside))
+        (above,) = await make(target, task("a", inside))
+        (below,) = await make(target, task("b", inside, under=above))
+    assert above.id == inside
+    assert row(tool, "project.task", below.id, "parent_id")["parent_id"] == int(above.id)
+
+
 async def test_a_key_stays_ours_when_a_person_exports_the_record(tool: OdooTool) -> None:
     async with tool.target() as target:
         inside = await begin(target)
