@@ -58,23 +58,18 @@ class Loader:
             try:
                 told = await self._send(model, columns, [rows[at] for at in open_], effect)
             except ConnectorError as error:
-                outcomes |= dict.fromkeys(open_, error)
-                break
+                return [outcomes.get(at, error) for at in range(len(rows))]
             if told["ids"]:
                 outcomes |= dict(zip(open_, told["ids"], strict=True))
-                break
-            faults = [message for message in told["messages"] if message.get("type") == "error"]
-            if clash := next((str(fault["message"]) for fault in faults if any(word in str(fault["message"]) for word in _CLASHES)), ""):
-                clashes += 1
-                if clashes == _TRIES:
-                    outcomes |= dict.fromkeys(open_, Transient(f"others write the same records: {clash[:200]}", system=SYSTEM))
-                    break
-                await self._runtime.sleep(self._runtime.random.uniform(0.1, 0.5) * clashes)
                 continue
-            refused = {open_[fault["record"]]: fault for fault in reversed(faults) if fault.get("record", len(open_)) < len(open_)}
-            outcomes |= {at: _refusal(fault) for at, fault in refused.items()} or dict.fromkeys(
-                open_, _refusal(faults[0] if faults else {})
-            )
+            faults = [message for message in told["messages"] if message.get("type") == "error"]
+            clashes += _clash(faults)
+            if not _clash(faults):
+                outcomes |= {open_[at]: refusal for at, refusal in _refused(faults, len(open_)).items()}
+            elif clashes < _TRIES:
+                await self._runtime.sleep(self._runtime.random.uniform(0.1, 0.5) * clashes)
+            else:
+                outcomes |= dict.fromkeys(open_, Transient(f"others go on writing the same records of {model}", system=SYSTEM))
         return [outcomes[at] for at in range(len(rows))]
 
     async def _send(self, model: str, columns: Sequence[str], rows: Sequence[list[str]], effect: Effect) -> Mapping[str, Any]:
@@ -84,6 +79,17 @@ class Loader:
             error = Ambiguous if effect is Effect.CREATE else Transient
             raise error(f"Odoo did not say what became of {len(rows)} records of {model}", system=SYSTEM)
         return dict(told)
+
+
+def _clash(faults: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether somebody else wrote the same at the same time: nothing is kept, and it may be sent again."""
+    return any(word in str(fault.get("message")) for fault in faults for word in _CLASHES)
+
+
+def _refused(faults: Sequence[Mapping[str, Any]], rows: int) -> dict[int, Rejected]:
+    """The rows that are refused; all of them when none is named."""
+    named = {int(fault["record"]): _refusal(fault) for fault in reversed(faults) if fault.get("record", rows) < rows}
+    return named or dict.fromkeys(range(rows), _refusal(faults[0] if faults else {}))
 
 
 def _refusal(fault: Mapping[str, Any]) -> Rejected:

@@ -88,27 +88,27 @@ class Writer:
         return Remote(str(made), create.item.kind, self.shapes.url(create.item.kind, {"id": made}), create.item.key)
 
     async def _drafts(self, kind: ItemKind, creates: Sequence[Create]) -> list[Draft | ConnectorError]:
+        projects = {create.project for create in creates}
         stones = await self.milestones.of_creates(creates) if kind == "task" else {}
-        after = await self._last({create.project for create in creates}) if kind == "section" else {}
-        unpublished = await self._unpublished({create.project for create in creates}) if kind == "task" else set[str]()
-        drafts: list[Draft | ConnectorError] = []
-        for at, create in enumerate(creates):
-            stone = stones.get(at, 0)
-            try:
-                values = self._values(create)
-            except ConnectorError as refusal:
-                drafts.append(refusal)
-                continue
-            if kind == "section":
-                after[create.project] += 1
-                values["sequence"] = after[create.project]
-            if create.project in unpublished:
-                values["active"] = False
-            if isinstance(stone, ConnectorError):
-                drafts.append(stone)
-                continue
-            drafts.append(Draft(external_id(create.item.key), {**values, **({"milestone_id": Ref(stone)} if stone else {})}))
-        return drafts
+        hidden = await self._unpublished(projects) if kind == "task" else set[str]()
+        places = await self._places(creates) if kind == "section" else {}
+        more = [
+            {
+                **({"sequence": places[at]} if at in places else {}),
+                **({"active": False} if create.project in hidden else {}),
+            }
+            for at, create in enumerate(creates)
+        ]
+        return [self._draft(create, stones.get(at), more[at]) for at, create in enumerate(creates)]
+
+    def _draft(self, create: Create, stone: int | ConnectorError | None, more: Mapping[str, Any]) -> Draft | ConnectorError:
+        if isinstance(stone, ConnectorError):
+            return stone
+        try:
+            values = self._values(create)
+        except ConnectorError as refusal:
+            return refusal
+        return Draft(external_id(create.item.key), {**values, **more, **({"milestone_id": Ref(stone)} if stone else {})})
 
     def _values(self, create: Create) -> dict[str, Any]:
         kind = create.item.kind
@@ -130,16 +130,15 @@ class Writer:
             **({"stage_id": Ref(int(create.section))} if create.section else {}),
         }
 
-    async def _last(self, projects: set[str]) -> dict[str, int]:
-        """How far each project's sections count; what comes next stands after them."""
-        ids = [int(project) for project in projects]
+    async def _places(self, creates: Sequence[Create]) -> dict[int, int]:
+        """Each section's place in its project: after those that are there, in the order given."""
+        ids = sorted({int(create.project) for create in creates})
         rows = await self.rpc.search_read("project.task.type", [["project_ids", "in", ids]], ["sequence", "project_ids"])
-        last = dict.fromkeys(projects, 0)
-        for row in rows:
-            for project in map(str, row["project_ids"]):
-                if project in last:
-                    last[project] = max(last[project], int(row["sequence"]))
-        return last
+        last = {str(id): max((int(row["sequence"]) for row in rows if id in row["project_ids"]), default=0) for id in ids}
+        places: dict[int, int] = {}
+        for at, create in enumerate(creates):
+            places[at] = last[create.project] = last[create.project] + 1
+        return places
 
     async def _unpublished(self, projects: set[str]) -> set[str]:
         """Those of the projects whose tasks must stay out of sight with them."""
