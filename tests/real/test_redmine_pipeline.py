@@ -136,5 +136,5 @@ async def test_a_run_that_dies_anywhere_is_made_good_by_the_next(tmp_path: Path,
         world.death = Death()
         await world.quiet()
         world.whole()
-        at += 17  # which meets each kind of step in time: before and after a request, before and after a commit
+        at += 23  # which meets each kind of step in time: before and after a request, before and after a commit
     assert at > 80
