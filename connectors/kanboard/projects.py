@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.base import ConnectorError, Create, Gone, Publish, Rejected, Remote, Update
 from connectors.kanboard.connection import Connection, FieldMap
-from connectors.kanboard.metadata import entries
+from connectors.kanboard.metadata import LONGEST, entries
 from connectors.kanboard.rpc import Api, Call, Json, again, create, read, update, whole
 from connectors.kanboard.shapes import KEY, Shapes, is_of, mark_of, pending
 from connectors.kanboard.site import Site
@@ -122,7 +122,7 @@ class Projects:
         values = self._values(fields)
         if values and await self._api.one(update("updateProject", project_id=id, **values)) is not True:
             raise Rejected(f"Kanboard did not take {', '.join(sorted(values))} of project {id}, and does not say why")
-        metadata = entries(fields.get("custom") or {}, self._fields) | ({KEY: key} if key else {})
+        metadata = entries(fields.get("custom") or {}, self._fields) | ({KEY: key[:LONGEST]} if key else {})
         if metadata and await self._api.one(update("saveProjectMetadata", project_id=id, values=metadata)) is not True:
             raise Rejected(f"Kanboard did not take the metadata {', '.join(sorted(metadata))} of project {id}")
 

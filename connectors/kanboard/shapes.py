@@ -11,7 +11,7 @@ from connectors.kanboard.connection import Connection, FieldMap
 from connectors.kanboard.metadata import same_value, values
 from connectors.kanboard.rpc import Json
 from connectors.kanboard.site import Site
-from connectors.kanboard.text import LONGEST_COLUMN, identifier, line, normal
+from connectors.kanboard.text import LONGEST_COLUMN, identifier, key_in, line, normal
 from engine.model import ItemKind
 
 FIELDS: Mapping[ItemKind, frozenset[str]] = {
@@ -68,11 +68,11 @@ class Shapes:
             "assignee": self._site.email(row["owner_id"] or pending(row)) or None,
             "milestone": self._milestone in tags,
         }
-        return Remote(str(row["id"]), "task", self.address("task", row["id"]), str(row["reference"] or ""), fields)
+        return Remote(str(row["id"]), "task", self.address("task", row["id"]), key_in(row["reference"]), fields)
 
 
 def comment(row: Json) -> Remote:
-    return Remote(str(row["id"]), "comment", "", str(row["reference"] or ""), {"text": str(row["comment"] or "")})
+    return Remote(str(row["id"]), "comment", "", key_in(row["reference"]), {"text": str(row["comment"] or "")})
 
 
 def is_of(row: Json, key: str) -> bool:

@@ -12,7 +12,7 @@ from connectors.kanboard.projects import Head, Projects, gone, membership
 from connectors.kanboard.rpc import Api, Call, Json, again, create, is_error, read, update, whole
 from connectors.kanboard.shapes import Shapes
 from connectors.kanboard.site import Site
-from connectors.kanboard.text import body, line, reference, title
+from connectors.kanboard.text import body, key_in, line, reference, title
 
 Outcome = Remote | ConnectorError
 Found = Remote | Conflict | Gone | None
@@ -111,7 +111,7 @@ class Tasks:
             return error
         if replies and replies[-1] is not True:
             return await self._why(change, row)
-        return Remote(change.id, "task", self._shapes.address("task", change.id), str(row["reference"]))
+        return Remote(change.id, "task", self._shapes.address("task", change.id), key_in(row["reference"]))
 
     def _calls(self, change: Update, row: Json, tags: Sequence[str], *, published: bool) -> list[Call]:
         values = self._values(change.fields)

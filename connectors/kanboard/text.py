@@ -13,6 +13,7 @@ LONGEST_REFERENCE = 191
 LONGEST = 60_000  # characters; a longer text is cut and says so
 
 _forbidden = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x84\x86-\x9f]")
+_shortened = re.compile(r".{150}~[0-9a-f]{32}", re.DOTALL)
 _identifier = re.compile(r"HO[A-Z2-7]{16}")
 
 
@@ -51,6 +52,12 @@ def reference(key: str) -> str:
     if len(key) <= LONGEST_REFERENCE:
         return key
     return f"{key[:150]}~{sha256(key.encode()).hexdigest()[:32]}"
+
+
+def key_in(reference: object) -> str:
+    """The key a reference is; empty where it is none, or what is left of one that was too long."""
+    text = str(reference or "")
+    return "" if _shortened.fullmatch(text) else text
 
 
 def identifier(key: str) -> str:

@@ -15,7 +15,7 @@ from connectors.base import Rejected
 from connectors.kanboard.connection import FieldMap
 from connectors.kanboard.metadata import entries, same_value, values
 from connectors.kanboard.shapes import mark, mark_of, pending, same
-from connectors.kanboard.text import LONGEST, body, clean, identifier, is_identifier, line, reference, title
+from connectors.kanboard.text import LONGEST, body, clean, identifier, is_identifier, key_in, line, reference, title
 
 
 @given(st.text())
@@ -56,6 +56,13 @@ def test_references_are_keys_and_long_ones_stay_apart() -> None:
     long = [reference("x" * 300 + end) for end in "ab"]
     assert len(set(long)) == 2
     assert max(map(len, long)) <= 191
+
+
+def test_what_is_left_of_a_long_key_is_not_taken_for_a_key() -> None:
+    """An object that has another key than the one it is known by is a stranger's."""
+    assert key_in(reference("x" * 300)) == ""
+    assert key_in(reference("x" * 191)) == "x" * 191
+    assert key_in(None) == ""
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ async def test_a_key_longer_than_a_reference_is_found_all_the_same(tool: Kanboar
         creates = [task(f"{'x' * 200}-{name}", await begin(target)) for name in "ab"]
         made = await make(target, *creates)
         found = await target.find(creates)
+        there = await target.read("task", [remote.id for remote in made])
     assert [one.id for one in found if isinstance(one, Remote)] == [remote.id for remote in made]
+    assert [one.key for one in there if one] == ["", ""]
 
 
 async def test_a_sub_task_whose_link_was_lost_is_completed_by_repeating_it(tool: KanboardTool) -> None:
