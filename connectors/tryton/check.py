@@ -75,6 +75,8 @@ def near(name: str, names: Iterable[str]) -> str:
 
 def _field(name: str, wanted: FieldMap, there: Mapping[str, Row]) -> list[Problem]:
     place = ("fields", name, "field")
+    if wanted.label:
+        return []
     found = there.get(wanted.field)
     if found is None:
         return [Problem(f"Tryton's works have no field {wanted.field!r}", hint=near(wanted.field, there) or _RIGHTS, path=place)]

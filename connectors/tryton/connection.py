@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -12,7 +13,16 @@ class FieldMap(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: str = Field(min_length=1, description="Name of the field of project.work, such as `effort_duration`")
+    field: str = Field(
+        pattern=r"^(comment\..*\S.*|[^.]+)$",
+        description="A field of project.work, such as `effort_duration`; or `comment.Words`: a line at the end of the comment",
+    )
+    values: Mapping[str, str] = Field(default={}, description="Our value → what is written; values not listed are used as they are")
+
+    @property
+    def label(self) -> str:
+        """What the line begins with; empty for a field."""
+        return self.field.partition(".")[2]
 
 
 class Connection(BaseModel):

@@ -37,6 +37,7 @@ from connectors.tryton.writer import Outcome, Writer
 from engine.model import ItemKind
 
 BATCH = 10
+LINES = "lines at the end of the comment"
 INSTEAD = {
     "section": "a finished task of that name, above its tasks",
     "status": "a note on the project",
@@ -64,7 +65,7 @@ class TrytonTarget:
             kinds=frozenset(held),
             repeatable=frozenset({"dependency"}) if connection.planning else frozenset(),
             fields=held,
-            instead=INSTEAD,
+            instead=INSTEAD | ({f"{kind}.custom": LINES for kind in ("project", "task")} if self._works.labels else {}),
             unique=frozenset({"project", "section", "task"}),
         )
 
@@ -145,7 +146,7 @@ class TrytonTarget:
         async with self._lock:
             if self._writer is None:
                 states = await self._rpc.rows(STATUS, [], ("types", "progress", "default"), order=[["sequence", "ASC"], ["id", "ASC"]])
-                own = [each.field for each in self._works.fields.values()]
+                own = [each.field for each in self._works.fields.values() if not each.label]
                 types = await self._rpc.call(f"{WORK}.fields_get", own) if own else {}
                 self._works = replace(self._works, types=types, done=_done(states))
                 self._writer = Writer(self._rpc, self._works, {kind: _first(states, kind) for kind in ("project", "task")})

@@ -11,6 +11,7 @@ from typing import Any
 from connectors.base import Create, Publish, Rejected, Remote, Update
 from connectors.tryton.connection import Connection, FieldMap
 from connectors.tryton.errors import SYSTEM
+from connectors.tryton.lines import joined, shown, split
 from connectors.tryton.people import People, emails
 from connectors.tryton.rpc import Row
 from connectors.tryton.text import clean, is_section, key_in, line, name, normal, number
@@ -54,8 +55,13 @@ class Works:
     done: int | None = None
 
     @property
+    def labels(self) -> dict[str, str]:
+        """The custom fields that are lines of the comment."""
+        return {name: each.label for name, each in self.fields.items() if each.label}
+
+    @property
     def ask(self) -> tuple[str, ...]:
-        own = [each.field for each in self.fields.values()]
+        own = [each.field for each in self.fields.values() if not each.label]
         return (*ASK, *own, *(PLANNED if self.connection.planning else ()))
 
     # reading
@@ -67,13 +73,14 @@ class Works:
     def _held(self, kind: ItemKind, row: Row) -> dict[str, Any]:
         if kind == "section":
             return {"name": row["name"]}
-        held: dict[str, Any] = {"name": row["name"], "notes": row.get("comment") or ""}
+        notes, lines = split(row.get("comment") or "", self.labels)
+        held: dict[str, Any] = {"name": row["name"], "notes": notes}
         if self.connection.planning:
             held |= {ours: row.get(theirs) for ours, theirs in DATES.items()}
         if self.connection.planning and kind == "task":
             held["assignee"] = _assignee(row.get("allocations") or ())
         if self.fields:
-            held["custom"] = {name: _bare(row.get(each.field)) for name, each in self.fields.items()}
+            held["custom"] = {name: lines.get(name) if each.label else _bare(row.get(each.field)) for name, each in self.fields.items()}
         return held
 
     # writing
@@ -95,15 +102,15 @@ class Works:
         planning, values = self.connection.planning, dict[str, Any]()
         if "name" in fields:
             values["name"] = name(str(fields["name"]))
-        if "notes" in fields and kind != "section":
-            values["comment"] = clean(str(fields["notes"] or ""))
+        if kind != "section":
+            values |= self._comment(fields, held)
         if planning and kind != "section":
             values |= {theirs: fields[ours] for ours, theirs in DATES.items() if ours in fields}
             _in_order({**{theirs: (held or {}).get(theirs) for theirs in DATES.values()}, **values})
         if planning and kind == "task" and "assignee" in fields:
             values |= self._allocated(fields["assignee"], held)
         for own, value in (fields.get("custom") or {}).items():
-            if own in self.fields:
+            if own in self.fields and not self.fields[own].label:
                 values[self.fields[own].field] = self._custom(own, value)
         return values
 
@@ -116,11 +123,24 @@ class Works:
         made = [["create", [{"employee": employee, "percentage": 100.0}]]] if employee else []
         return {"allocations": [*([["delete", before]] if before else []), *made]}
 
+    def _comment(self, fields: Mapping[str, Any], held: Row | None) -> Row:
+        """Notes, and below them the lines that hold custom values. What is not written stays as it is."""
+        before, lines = split((held or {}).get("comment") or "", self.labels)
+        new = {name: self._line(name, value) for name, value in (fields.get("custom") or {}).items() if name in self.labels}
+        if "notes" not in fields and not new:
+            return {}
+        notes = clean(str(fields["notes"] or "")) if "notes" in fields else before
+        return {"comment": joined(notes, {**lines, **new}, self.labels)}
+
+    def _line(self, name: str, value: Any) -> str:
+        text = shown(value)
+        return self.fields[name].values.get(text, text)
+
     def _custom(self, name: str, value: Any) -> Any:
         described = self.types.get(self.fields[name].field)
         if described is None:
             raise Rejected(f"Tryton's works have no field {self.fields[name].field!r}", field=name, system=SYSTEM)
-        return typed(described, value, name)
+        return typed(described, self.fields[name].values.get(str(value), value), name)
 
     def same(self, kind: ItemKind, field: str, ours: Any, held: Any) -> bool:
         """See `Target.same`."""
@@ -144,9 +164,10 @@ class Works:
         return bool(ours == held)
 
     def _same_custom(self, name: str, ours: Any, held: Any) -> bool:
-        described = self.types.get(self.fields[name].field) if name in self.fields else None
+        if name in self.labels:
+            return self._line(name, ours) == str(held or "")
         try:
-            return described is not None and comparable(typed(described, ours, name)) == comparable(held)
+            return name in self.fields and comparable(self._custom(name, ours)) == comparable(held)
         except Rejected:
             return False
 

@@ -7,16 +7,14 @@ Tryton has no custom fields without a module of one's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any
 
 from connectors.base import AuthError, ConfigError, Conflict, ConnectorError, Gone, Rejected, Runtime, Transient
 from connectors.http import Effect
 from connectors.tryton.errors import SYSTEM
+from connectors.tryton.lines import with_line
 from connectors.tryton.relations import everywhere
 from connectors.tryton.rpc import Row, Rpc
 from connectors.tryton.schema import Schema, labels
-from connectors.tryton.text import clean, line
 from connectors.tryton.works import comparable, typed
 from engine.model import CrmKind, Read, WriteBack
 
@@ -81,26 +79,6 @@ def _values(fields: Mapping[str, Row], held: Row, row: WriteBack) -> Row:
         else:
             values[name] = typed(fields[name], value, name)
     return {name: value for name, value in values.items() if comparable(value) != comparable(held[name])}
-
-
-def with_line(text: str, label: str, value: Any) -> str:
-    """The text with its line `label: value`; the line goes where there is no value."""
-    lines = text.replace("\r\n", "\n").split("\n") if text else []
-    own = f"{line(label)}:"
-    new = [f"{own} {_shown(value)}"] if value not in (None, "") else []
-    at = next((at for at, each in enumerate(lines) if each.startswith(own)), None)
-    if at is None:
-        return "\n".join([*lines, *new])
-    rest = [each for each in lines[at + 1 :] if not each.startswith(own)]
-    return "\n".join([*lines[:at], *new, *rest])
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(line, map(str, value)))
-    return value.isoformat() if isinstance(value, date) else line(clean(str(value)))
 
 
 def _at_fault(refusal: Rejected, fields: Mapping[str, Row], values: Row) -> str:

@@ -16,11 +16,11 @@ from connectors.http import Answer, Effect
 from connectors.tryton import Connection, TrytonTarget
 from connectors.tryton.cursor import Cursor, Position, parse, stamp
 from connectors.tryton.errors import Denied, WrongRequest, judge, judge_login
+from connectors.tryton.lines import joined, split, with_line
 from connectors.tryton.records import project, stages
 from connectors.tryton.text import is_section, key_in, name, normal, number
 from connectors.tryton.values import decoded, encoded, plain
 from connectors.tryton.works import comparable, typed
-from connectors.tryton.write_back import with_line
 from engine.model import Item
 
 MOMENT = datetime(2026, 3, 2, 9, 30, 0, 442608, tzinfo=UTC)
@@ -141,6 +141,20 @@ def test_a_text_has_one_normal_form(text: str) -> None:
 def test_a_line_of_a_text_is_kept(text: str, value: Any, then: str) -> None:
     assert with_line(text, "Delivery", value) == then
     assert with_line(then, "Delivery", value) == then
+
+
+LABELS = {"customer": "Customer", "tier": "Customer tier"}
+
+
+@given(st.text(), st.fixed_dictionaries({}, optional={"customer": st.text("abc", min_size=1), "tier": st.text("abc", min_size=1)}))
+def test_lines_below_a_text_are_told_from_it(text: str, values: dict[str, str]) -> None:
+    notes, found = split(joined(text.replace("\r", ""), values, LABELS), LABELS)
+    assert found == values
+    assert normal(notes) == normal(text.replace("\r", ""))
+
+
+def test_a_line_that_a_person_added_below_is_theirs() -> None:
+    assert split("Notes\n\nCustomer: Acme\nCall me", LABELS) == ("Notes\n\nCustomer: Acme\nCall me", {})
 
 
 @pytest.mark.parametrize(

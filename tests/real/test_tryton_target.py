@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from connectors.base import Ambiguous, AuthError, ConfigError, Gone, Publish, Rejected, Remote, Runtime
+from connectors.base import Ambiguous, AuthError, ConfigError, Gone, Publish, Rejected, Remote, Runtime, Update
 from connectors.tryton import Connection, TrytonTarget
 from connectors.tryton.errors import Denied
 from connectors.tryton.rpc import Rpc
@@ -215,6 +215,24 @@ class TestOwnTraps:
             (refused,) = await target.write([task("b", inside, custom={"effort": "long"})])
             assert isinstance(refused, Rejected)
             assert refused.field == "effort"
+
+    async def test_custom_values_without_a_field_are_lines_of_the_comment(self) -> None:
+        tool = TrytonTool(self.server, self.tool.line, self.person, fields={"value": "comment.Deal value", "tier": "comment.Tier"})
+        async with tool.target() as target:
+            assert "lines" in target.traits.instead["project.custom"]
+            inside = await begin(target)
+            written = {"notes": "as *agreed*", "custom": {"value": Decimal("12500.00"), "tier": "vip"}}
+            (made,) = await make(target, task("a", inside, **written))
+            assert_same(target, "task", written, await held(target, "task", made.id))
+            await make(target, Update(made.id, "task", {"custom": {"tier": "key"}}))
+            await make(target, Update(made.id, "task", {"notes": "anew"}))
+            there = await held(target, "task", made.id)
+            assert_same(target, "task", {"notes": "anew", "custom": {"value": Decimal(12500), "tier": "key"}}, there)
+            assert not target.same("task", "custom.tier", "vip", there["custom"]["tier"])
+            tool.edit("task", made.id, "notes", "anew\n\nDeal value: 13000\nTier: key")
+            there = await held(target, "task", made.id)
+        assert target.same("task", "notes", "anew", there["notes"])
+        assert not target.same("task", "custom.value", Decimal(12500), there["custom"]["value"])
 
     async def test_check_holds_the_mapping_against_the_server(self) -> None:
         tool = TrytonTool(self.server, self.tool.line, self.person, fields={"effort": "effort_durations", "kids": "children"})
