@@ -74,16 +74,20 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def _field(name: str, wanted: FieldMap, there: Mapping[str, Row]) -> list[Problem]:
-    place = ("fields", name, "field")
+    place = ("fields", name, "custom_field")
     if wanted.label:
         return []
-    found = there.get(wanted.field)
+    found = there.get(wanted.custom_field)
     if found is None:
-        return [Problem(f"Tryton's works have no field {wanted.field!r}", hint=near(wanted.field, there) or _RIGHTS, path=place)]
+        return [
+            Problem(f"Tryton's works have no field {wanted.custom_field!r}", hint=near(wanted.custom_field, there) or _RIGHTS, path=place)
+        ]
     if found["type"] not in SETTABLE:
         return [
             Problem(
-                f"{wanted.field} is a {found['type']}, which cannot be set", hint=f"choose one of {', '.join(sorted(SETTABLE))}", path=place
+                f"{wanted.custom_field} is a {found['type']}, which cannot be set",
+                hint=f"choose one of {', '.join(sorted(SETTABLE))}",
+                path=place,
             )
         ]
     return []

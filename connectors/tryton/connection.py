@@ -13,7 +13,7 @@ class FieldMap(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: str = Field(
+    custom_field: str = Field(
         pattern=r"^(comment\..*\S.*|[^.]+)$",
         description="A field of project.work, such as `effort_duration`; or `comment.Words`: a line at the end of the comment",
     )
@@ -22,7 +22,7 @@ class FieldMap(BaseModel):
     @property
     def label(self) -> str:
         """What the line begins with; empty for a field."""
-        return self.field.partition(".")[2]
+        return self.custom_field.partition(".")[2]
 
 
 class Connection(BaseModel):

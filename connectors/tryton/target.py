@@ -146,7 +146,7 @@ class TrytonTarget:
         async with self._lock:
             if self._writer is None:
                 states = await self._rpc.rows(STATUS, [], ("types", "progress", "default"), order=[["sequence", "ASC"], ["id", "ASC"]])
-                own = [each.field for each in self._works.fields.values() if not each.label]
+                own = [each.custom_field for each in self._works.fields.values() if not each.label]
                 types = await self._rpc.call(f"{WORK}.fields_get", own) if own else {}
                 self._works = replace(self._works, types=types, done=_done(states))
                 self._writer = Writer(self._rpc, self._works, {kind: _first(states, kind) for kind in ("project", "task")})

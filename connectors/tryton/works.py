@@ -61,7 +61,7 @@ class Works:
 
     @property
     def ask(self) -> tuple[str, ...]:
-        own = [each.field for each in self.fields.values() if not each.label]
+        own = [each.custom_field for each in self.fields.values() if not each.label]
         return (*ASK, *own, *(PLANNED if self.connection.planning else ()))
 
     # reading
@@ -80,7 +80,9 @@ class Works:
         if self.connection.planning and kind == "task":
             held["assignee"] = _assignee(row.get("allocations") or ())
         if self.fields:
-            held["custom"] = {name: lines.get(name) if each.label else _bare(row.get(each.field)) for name, each in self.fields.items()}
+            held["custom"] = {
+                name: lines.get(name) if each.label else _bare(row.get(each.custom_field)) for name, each in self.fields.items()
+            }
         return held
 
     # writing
@@ -111,7 +113,7 @@ class Works:
             values |= self._allocated(fields["assignee"], held)
         for own, value in (fields.get("custom") or {}).items():
             if own in self.fields and not self.fields[own].label:
-                values[self.fields[own].field] = self._custom(own, value)
+                values[self.fields[own].custom_field] = self._custom(own, value)
         return values
 
     def _allocated(self, email: str | None, held: Row | None) -> Row:
@@ -137,9 +139,9 @@ class Works:
         return self.fields[name].values.get(text, text)
 
     def _custom(self, name: str, value: Any) -> Any:
-        described = self.types.get(self.fields[name].field)
+        described = self.types.get(self.fields[name].custom_field)
         if described is None:
-            raise Rejected(f"Tryton's works have no field {self.fields[name].field!r}", field=name, system=SYSTEM)
+            raise Rejected(f"Tryton's works have no field {self.fields[name].custom_field!r}", field=name, system=SYSTEM)
         return typed(described, self.fields[name].values.get(str(value), value), name)
 
     def same(self, kind: ItemKind, field: str, ours: Any, held: Any) -> bool:

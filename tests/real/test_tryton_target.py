@@ -239,7 +239,10 @@ class TestOwnTraps:
         async with tool.target() as target:
             with pytest.raises(ConfigError) as caught:
                 await target.check()
-        assert [problem.path for problem in caught.value.problems] == [("fields", "effort", "field"), ("fields", "kids", "field")]
+        assert [problem.path for problem in caught.value.problems] == [
+            ("fields", "effort", "custom_field"),
+            ("fields", "kids", "custom_field"),
+        ]
         assert "effort_duration" in caught.value.problems[0].hint
 
     async def test_it_describes_itself(self) -> None:

@@ -31,7 +31,7 @@ class TrytonTool:
         self.known = server.employee
         self.planning = planning
         self.database = "plan" if planning else "crm"
-        self.fields = {name: FieldMap(field=field) for name, field in (fields or {}).items()}
+        self.fields = {name: FieldMap(custom_field=field) for name, field in (fields or {}).items()}
         self.clock = Clock()
         self.password = PASSWORD
         server.wipe(self.database)
