@@ -71,7 +71,7 @@ class _Prepared:
 
 @contextmanager
 def server() -> Iterator[Odoo]:
-    """A running Odoo with the modules above and nothing in them. Raises Unavailable where it cannot be had."""
+    """A running Odoo with the modules above and nothing in them. Raises Unavailable where it cannot be had; any other failure is one."""
     try:
         programs = postgres.programs()
     except postgres.Missing as missing:
@@ -81,10 +81,19 @@ def server() -> Iterator[Odoo]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         words = [*_odoo(ready, database, data), "--http-interface=127.0.0.1", f"--http-port={port}"]
-        with running(words, ready=lambda: _answers(url), log=home() / "odoo" / "server.log", env=_env(ready), within=60):
+        with _had(), running(words, ready=lambda: _answers(url), log=home() / "odoo" / "server.log", env=_env(ready), within=60):
             version = str(httpx.get(f"{url}/web/version", timeout=60).json()["version"])
             _warm(url, ready.key)
             yield Odoo(url, ready.key, _dsn(database), version)
+
+
+@contextmanager
+def _had() -> Iterator[None]:
+    """All there is to be had is there: what does not work now is broken, not unavailable."""
+    try:
+        yield
+    except Unavailable as why:
+        raise RuntimeError(f"Odoo could be had and does not work: {why}") from why
 
 
 def _dsn(database: postgres.Server) -> str:
@@ -139,7 +148,8 @@ def _prepared(programs: Path) -> _Prepared:
         root = _once(place / "root", _unpack)
         venv = _once(place / "venv", _install)
         ready = _Prepared(root, venv / "bin/python", place / "start")
-        _once(ready.start, lambda start: _set_up(programs, ready, start))
+        with _had():
+            _once(ready.start, lambda start: _set_up(programs, ready, start))
     return ready
 
 
