@@ -21,6 +21,13 @@ from tests.real.tryton import server as start_tryton
 S = TypeVar("S")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever comes first waits for a server to be installed."""
+    for item in items:
+        if item.get_closest_marker("real"):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 def _started(server: AbstractContextManager[S]) -> Iterator[S]:
     try:
         ready = server.__enter__()
