@@ -41,7 +41,7 @@ def line() -> Line:
 
 
 class TestTryton(SourceConformance):
-    examples = 8
+    examples = 5
     exempt: ClassVar[Mapping[str, str]] = {
         "test_a_deleted_record_is_flagged_and_comes_back_undeleted": "nothing comes back in Tryton: test_a_deletion_is_told_from_the_log",
         "test_an_exhausted_quota_stops_the_pull": "Tryton has no quota of calls",
