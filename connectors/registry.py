@@ -18,6 +18,7 @@ SYSTEMS: Mapping[str, str] = {
     "kanboard": "connectors.kanboard",
     "odoo": "connectors.odoo",
     "redmine": "connectors.redmine",
+    "roundup": "connectors.roundup",
     "tryton": "connectors.tryton",
 }
 
