@@ -15,6 +15,8 @@ from tests.real.odoo import server as start_odoo
 from tests.real.place import Unavailable
 from tests.real.redmine import Redmine
 from tests.real.redmine import redmine as start_redmine
+from tests.real.roundup import Roundup
+from tests.real.roundup import server as start_roundup
 from tests.real.tryton import Tryton
 from tests.real.tryton import server as start_tryton
 
@@ -52,6 +54,11 @@ def odoo() -> Iterator[Odoo]:
 @pytest.fixture(scope="session")
 def redmine() -> Iterator[Redmine]:
     yield from _started(start_redmine())
+
+
+@pytest.fixture(scope="session")
+def roundup() -> Iterator[Roundup]:
+    yield from _started(start_roundup())
 
 
 @pytest.fixture(scope="session")
