@@ -100,7 +100,7 @@ class Pull:
         self._cursor = replace(
             self._cursor,
             main=self._cursor.main.without(map(str, ids)),
-            known=(self._cursor.known - ids) | there,
+            known=(self._cursor.known - frozenset(lost)) | there,  # one that is only hidden is read when it is there again
             pending=(self._cursor.pending - ids) | (there - self._cursor.known),
             swept=self._runtime.clock().isoformat(),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -96,23 +96,36 @@ async def test_what_a_lost_right_hides_is_not_taken_for_retired(crm: RoundupCrm)
     rig = Rig(crm, crm.source)
     rows = crm.add(["one", "two"])
     seen = await settled(rig)
-    crm.wire = Blindfold(crm, rows[0])
+    crm.wire = Blindfold(crm, rows[:1])
     assert (await pull(rig, seen)).records == []
 
 
-class Blindfold(DatedWire):
-    """As a server whose rules let this user no longer see one bug."""
+async def test_what_is_hidden_does_not_keep_what_is_retired_from_being_noticed(crm: RoundupCrm) -> None:
+    rig = Rig(crm, crm.source)
+    *hidden, gone, _ = crm.add(["one", "two", "three", "four"])
+    seen = await settled(rig)
+    crm.delete(gone)
+    crm.wire = Blindfold(crm, hidden)
+    seen = await pull(rig, seen)
+    seen = await pull(rig, seen)
+    assert [(record.id, record.deleted) for record in seen.records] == [(gone, True)]
+    crm.wire = DatedWire(crm.clock)
+    assert not any(record.deleted for record in (await pull(rig, seen)).records)
 
-    def __init__(self, crm: RoundupCrm, row: str) -> None:
+
+class Blindfold(DatedWire):
+    """As a server whose rules let this user no longer see some bugs."""
+
+    def __init__(self, crm: RoundupCrm, rows: Sequence[str]) -> None:
         super().__init__(crm.clock)
-        self.row = row
+        self.rows = rows
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = await super().handle_async_request(request)
-        if request.url.path.endswith(f"/bug/{self.row}"):
+        if request.url.path.rpartition("/bug/")[2] in self.rows:
             return httpx.Response(403, json={"error": {"status": 403, "msg": "Forbidden."}}, request=request)
         if request.url.path.endswith("/bug"):
-            rows = [row for row in answer.json()["data"]["collection"] if row["id"] != self.row]
+            rows = [row for row in answer.json()["data"]["collection"] if row["id"] not in self.rows]
             return httpx.Response(200, json={"data": {"collection": rows}}, headers={"Date": answer.headers["Date"]}, request=request)
         return answer
 
