@@ -48,7 +48,7 @@ simulate: install ## the whole pipeline with faults everywhere: make simulate, S
 nightly: install ## the long property runs
 	@HYPOTHESIS_PROFILE=nightly $(RUN)/python -m pytest -n $(JOBS) -m "not real" $(ARGS)
 
-real: install ## install and start real servers (Odoo, Tryton, Redmine, Kanboard) below .real/, and run against them
+real: install ## install and start real servers (Odoo, Tryton, Redmine, Kanboard, Roundup) below .real/, and run against them
 	@$(RUN)/python -m pytest -n $(JOBS) --dist loadgroup -m real tests/real $(ARGS)
 
 kills: install ## kill -9 a backfill at many moments, and look: make kills [KILLS=200] [SEED=1] [STATE=postgresql]
