@@ -175,6 +175,14 @@ class OdooCrm(OdooHands):
         rest = self.call("crm.lead", "merge_opportunity", ids=[int(deal) for deal in deals])
         return str(rest[0])
 
+    def push(self, url: str) -> int:
+        """Have each created or changed opportunity told there; gives the rule."""
+        (model,) = self.call("ir.model", "search", domain=[["model", "=", "crm.lead"]])
+        fields = self.call("ir.model.fields", "search", domain=[["model", "=", "crm.lead"], ["name", "in", ["name", "write_date"]]])
+        post = {"name": "tell", "model_id": model, "state": "webhook", "webhook_url": url, "webhook_field_ids": [[6, 0, fields]]}
+        rule = {"name": "tell", "model_id": model, "trigger": "on_create_or_write", "action_server_ids": [[0, 0, post]]}
+        return int(self.call("base.automation", "create", vals_list=[rule])[0])
+
     def told(self) -> dict[str, Told]:
         names = ["x_handoff_project_url", "x_handoff_status", "x_handoff_progress"]
         rows = self.rows("crm.lead", [*names, "name"])

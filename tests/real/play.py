@@ -18,11 +18,15 @@ from typing import Any
 
 import yaml
 
-from tests.real.hands import MANAGER, Project
+from tests.real.hands import MANAGER, Crm, Project, Tool
 
 ROOT = Path(__file__).parents[2]
 HANDOFF = Path(sys.executable).with_name("handoff")
 LATE_COMMIT = 5  # seconds a server on this machine may still be busy with a request whose sender is gone: more than it ever is
+
+LOST = {"name": "lost", "on": ["deal.lost"], "do": [{"comment": "The deal is **lost**.", "on": "delivery/kickoff"}]}
+ALONE: Mapping[str, Mapping[str, int]] = {"redmine": {"writes_at_once": 1}}  # on SQLite it answers 500 to the second of two
+PATIENT = {"late_commit_seconds": LATE_COMMIT}
 
 _TASKS = """
 sections:
@@ -95,6 +99,7 @@ class Desk:
     folder: Path
     env: Mapping[str, str]
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    said: str = ""
 
     @property
     def state(self) -> Path:
@@ -106,10 +111,10 @@ class Desk:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, as_json: bool = True) -> subprocess.Popen[str]:
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         env = {**keep, **self.env, "HANDOFF_STATE": str(self.state)}
-        command = [str(HANDOFF), *words, "--json", "-C", str(self.folder)]
+        command = [str(HANDOFF), *words, *(["--json"] if as_json else []), "-C", str(self.folder)]
         process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 - the command itself
         self.started.append(process)
         return process
@@ -119,6 +124,12 @@ class Desk:
         out, err = process.communicate(timeout=600)
         assert process.returncode in {0, 1, 3}, f"{words}: exit code {process.returncode}\n{out}\n{err}"
         return json.loads(out)
+
+    def code(self, *words: str, as_json: bool = True) -> int:
+        """A verb's exit code; what it printed is in `said`."""
+        process = self.start(*words, as_json=as_json)
+        self.said = "".join(process.communicate(timeout=600))
+        return process.returncode
 
     def rest(self, runs: int = 30) -> None:
         """Sync until there is nothing left to do."""
@@ -142,6 +153,29 @@ class Desk:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
+
+
+def configure(desk: Desk, crm: Crm, tools: Mapping[str, Tool]) -> None:
+    """Each blueprint goes to its tool."""
+    desk.env = {**crm.env, **{name: value for tool in tools.values() for name, value in tool.env.items()}}
+    files = {"rules.yaml": rules(crm.system, {name: tool.system for name, tool in tools.items()}, [LOST])}
+    files[f"mappings/{crm.system}.yaml"] = mapping(crm.system)
+    for name, tool in tools.items():
+        files[f"mappings/blueprints/{name}.yaml"] = blueprint(name)
+        files[f"mappings/{tool.system}.yaml"] = mapping(tool.system, connection={**PATIENT, **ALONE.get(tool.system, {})})
+    desk.write(files)
+
+
+def count(tools: Mapping[str, Tool]) -> dict[str, int]:
+    return {name: tool.count() for name, tool in tools.items()}
+
+
+def is_quiet(desk: Desk, crm: Crm, tools: Mapping[str, Tool]) -> None:
+    """One more run writes nothing, neither here nor there."""
+    told, shown = crm.told(), {name: tool.projects() for name, tool in tools.items()}
+    quiet = desk.told("sync")
+    assert quiet["result"] == "nothing to do"
+    assert (crm.told(), {name: tool.projects() for name, tool in tools.items()}) == (told, shown)
 
 
 def kill(desk: Desk, times: int, chance: random.Random, meanwhile: Callable[[int], None]) -> list[int]:

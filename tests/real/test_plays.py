@@ -5,84 +5,18 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.real.hands import MANAGER, Crm, KanboardTool, OdooCrm, OdooProjects, RedmineTool, Tool, TrytonCrm
-from tests.real.kanboard import Kanboard
-from tests.real.odoo import Odoo
-from tests.real.play import LATE_COMMIT, SECTIONS, Desk, blueprint, faults, kill, mapping, rules
-from tests.real.redmine import Redmine
-from tests.real.tryton import Tryton
+from tests.real.hands import Crm, OdooCrm, Tool, TrytonCrm
+from tests.real.play import SECTIONS, Desk, blueprint, configure, count, faults, is_quiet, kill
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("plays"), pytest.mark.timeout(1500)]
 DEALS = int(os.environ.get("HANDOFF_DEALS", "100"))
 KILLS = int(os.environ.get("HANDOFF_KILLS", "10"))
-LOST = {"name": "lost", "on": ["deal.lost"], "do": [{"comment": "The deal is **lost**.", "on": "delivery/kickoff"}]}
-ALONE: Mapping[str, Mapping[str, int]] = {"redmine": {"writes_at_once": 1}}  # on SQLite it answers 500 to the second of two
-PATIENT = {"late_commit_seconds": LATE_COMMIT}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    ready = Desk(tmp_path / "desk", {})
-    yield ready
-    ready.end()
-
-
-@pytest.fixture(scope="module")
-def odoo_crm(odoo: Odoo) -> Iterator[OdooCrm]:
-    hands = OdooCrm(odoo)
-    hands.add_fields("res.partner", {"x_tier": "char", "x_region": "char"})
-    back = {"x_handoff_project_url": "char", "x_handoff_status": "char", "x_handoff_progress": "float", "x_handoff_key": "char"}
-    hands.add_fields("crm.lead", {"x_go_live": "date", **back})
-    yield hands
-    hands.close()
-
-
-@pytest.fixture(scope="module")
-def tools(redmine: Redmine, kanboard: Kanboard) -> Iterator[dict[str, Tool]]:
-    found = RedmineTool(redmine), KanboardTool(kanboard)
-    for tool in found:
-        tool.add_person(MANAGER)
-    yield {"delivery": found[0], "build": found[1]}
-    for tool in found:
-        tool.close()
-
-
-@pytest.fixture(scope="module")
-def tryton_crm(tryton: Tryton) -> Iterator[TrytonCrm]:
-    tryton.wipe("crm")
-    hands = TrytonCrm(tryton)
-    yield hands
-    hands.close()
-
-
-@pytest.fixture(scope="module")
-def odoo_projects(odoo: Odoo) -> Iterator[dict[str, Tool]]:
-    tool = OdooProjects(odoo)
-    tool.add_person(MANAGER)
-    yield {"delivery": tool}
-    tool.close()
-
-
-def configure(desk: Desk, crm: Crm, tools: Mapping[str, Tool]) -> None:
-    """Each blueprint goes to its tool."""
-    desk.env = {**crm.env, **{name: value for tool in tools.values() for name, value in tool.env.items()}}
-    files = {"rules.yaml": rules(crm.system, {name: tool.system for name, tool in tools.items()}, [LOST])}
-    files[f"mappings/{crm.system}.yaml"] = mapping(crm.system)
-    for name, tool in tools.items():
-        files[f"mappings/blueprints/{name}.yaml"] = blueprint(name)
-        files[f"mappings/{tool.system}.yaml"] = mapping(tool.system, connection={**PATIENT, **ALONE.get(tool.system, {})})
-    desk.write(files)
-
-
-def count(tools: Mapping[str, Tool]) -> dict[str, int]:
-    return {name: tool.count() for name, tool in tools.items()}
 
 
 def differs(plan: Mapping[str, Any], tools: Mapping[str, Tool]) -> list[str]:
@@ -154,14 +88,6 @@ def story(desk: Desk, crm: Crm, tools: Mapping[str, Tool]) -> tuple[list[str], d
     desk.rest()
     assert count(tools) == {name: number + 3 for name, number in before.items()}
     return list(ids), before
-
-
-def is_quiet(desk: Desk, crm: Crm, tools: Mapping[str, Tool]) -> None:
-    """One more run writes nothing, neither here nor there."""
-    told, shown = crm.told(), {name: tool.projects() for name, tool in tools.items()}
-    quiet = desk.told("sync")
-    assert quiet["result"] == "nothing to do"
-    assert (crm.told(), {name: tool.projects() for name, tool in tools.items()}) == (told, shown)
 
 
 def test_a_story_from_odoo_to_redmine_and_kanboard(desk: Desk, odoo_crm: OdooCrm, tools: dict[str, Tool]) -> None:
