@@ -17,7 +17,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tests.real.debian import closure, fetch, unpack
-from tests.real.place import Unavailable, alone, free_port, home, running
+from tests.real.place import alone, free_port, home, must, running
 
 _PHP = [
     "php-cli",
@@ -134,19 +134,10 @@ def kanboard() -> Iterator[Kanboard]:
         "PHP_INI_SCAN_DIR": "",
     }
     try:
-        with _had(), running(words, ready=lambda: _answers(url), log=data / "server.log", env=env, cwd=place / "app"):
+        with running(words, ready=lambda: _answers(url), log=data / "server.log", env=env, cwd=place / "app"):
             yield _seeded(url, data / "data" / "db.sqlite")
     finally:
         shutil.rmtree(data, ignore_errors=True)
-
-
-@contextmanager
-def _had() -> Iterator[None]:
-    """All there is to be had is there: what does not work now is broken, not unavailable."""
-    try:
-        yield
-    except Unavailable as why:
-        raise RuntimeError(f"Kanboard could be had and does not work: {why}") from why
 
 
 def _prepared() -> Path:
@@ -156,7 +147,7 @@ def _prepared() -> Path:
         return place
     shutil.rmtree(place, ignore_errors=True)
     packages = (*closure(_PHP), fetch("kanboard"))
-    with _had():
+    with must("Kanboard"):
         for package in packages:
             unpack(package, place / "root")
     app, share = place / "app", place / "root/usr/share"

@@ -20,7 +20,7 @@ import httpx
 
 from tests import postgres
 from tests.real import debian
-from tests.real.place import Unavailable, free_port, home, run, running
+from tests.real.place import Unavailable, free_port, home, must, run, running
 
 DATABASE = "odoo"
 # `rpc` serves JSON-RPC beside JSON-2; `sale_crm` gives deals their orders, and so their lines. What Odoo would install besides is left out.
@@ -81,19 +81,10 @@ def server() -> Iterator[Odoo]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         words = [*_odoo(ready, database, data), "--http-interface=127.0.0.1", f"--http-port={port}"]
-        with _had(), running(words, ready=lambda: _answers(url), log=home() / "odoo" / "server.log", env=_env(ready), within=60):
+        with running(words, ready=lambda: _answers(url), log=home() / "odoo" / "server.log", env=_env(ready), within=60):
             version = str(httpx.get(f"{url}/web/version", timeout=60).json()["version"])
             _warm(url, ready.key)
             yield Odoo(url, ready.key, _dsn(database), version)
-
-
-@contextmanager
-def _had() -> Iterator[None]:
-    """All there is to be had is there: what does not work now is broken, not unavailable."""
-    try:
-        yield
-    except Unavailable as why:
-        raise RuntimeError(f"Odoo could be had and does not work: {why}") from why
 
 
 def _dsn(database: postgres.Server) -> str:
@@ -148,7 +139,7 @@ def _prepared(programs: Path) -> _Prepared:
         root = _once(place / "root", _unpack)
         venv = _once(place / "venv", _install)
         ready = _Prepared(root, venv / "bin/python", place / "start")
-        with _had():
+        with must("Odoo"):
             _once(ready.start, lambda start: _set_up(programs, ready, start))
     return ready
 

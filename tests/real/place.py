@@ -63,6 +63,15 @@ def run(
     return done.stdout
 
 
+@contextmanager
+def must(system: str) -> Iterator[None]:
+    """All there is to be had is there: what does not work now is broken, not unavailable."""
+    try:
+        yield
+    except Unavailable as why:
+        raise RuntimeError(f"{system} could be had and does not work: {why}") from why
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -80,7 +89,10 @@ def running(
     user: str | None = None,
     within: float = 120.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The server, for as long as the block lasts. `ready` is asked until it says yes. Raises Unavailable when the server ends or stays silent."""
+    """The server, for as long as the block lasts. `ready` is asked until it says yes.
+
+    Raises RuntimeError when it ends or stays silent: it could be had.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own words
             ["sh", "-c", _UNTIL_EOF, "server", *(str(word) for word in words)],  # noqa: S607
@@ -119,5 +131,5 @@ def _await(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Pat
     while not ready():
         if process.poll() is not None or time.monotonic() > end:
             tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            raise Unavailable(f"the server did not start; see {log}:\n{tail}")
+            raise RuntimeError(f"the server did not start; see {log}:\n{tail}")
         time.sleep(0.1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.real import debian
-from tests.real.place import Unavailable, alone, free_port, home, need, run, running
+from tests.real.place import alone, free_port, home, must, need, run, running
 
 SUITE = os.environ.get("HANDOFF_REDMINE", "trixie")  # 6.0; bookworm has 5.0, sid the newest
 PACKAGES = ("redmine", "redmine-sqlite", "puma", "dash", "coreutils")
@@ -56,18 +56,9 @@ def redmine() -> Iterator[Redmine]:
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         shutil.copytree(root / _INSTANCES / "template", place)
         _point(place)
-        with _must():
+        with must("Redmine"):
             stack.enter_context(running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)))
         yield Redmine(url, database=place / _DATABASE, **json.loads(seeded.read_text(encoding="utf-8")))
-
-
-@contextmanager
-def _must() -> Iterator[None]:
-    """What goes wrong from here on is no matter of what can be had on this machine."""
-    try:
-        yield
-    except Unavailable as why:
-        raise RuntimeError(str(why)) from why
 
 
 def _prepare(root: Path, seeded: Path) -> None:
@@ -89,7 +80,7 @@ def _prepare(root: Path, seeded: Path) -> None:
         "bundle exec rake redmine:load_default_data",
         "bundle exec rails runner /tmp/seed.rb",
     ):
-        with _must():
+        with must("Redmine"):
             run([*debian.within(root), "/bin/sh", "-c", f"cd /usr/share/redmine && {command}"], env=_environment("template"))
     (root / "tmp/seeded.json").rename(seeded)
 
