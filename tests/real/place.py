@@ -112,18 +112,25 @@ def running(
 
 
 def stop(process: subprocess.Popen[bytes], *, within: float = 20.0) -> None:
-    """End the server and all it started."""
+    """End the server and all it started, and wait until they are gone: what they had in hand is on disk then."""
+    end = time.monotonic() + within
+    _signal(process, signal.SIGTERM)
+    while _signal(process, 0) and time.monotonic() < end:
+        process.poll()  # else it stays as a zombie, and counts
+        time.sleep(0.02)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether there was somebody of the server's group to get it."""
     try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=within)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        os.killpg(process.pid, number)
     except ProcessLookupError:
-        process.wait()
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
+        return False
+    return True
 
 
 def _await(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, within: float) -> None:
