@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("real"):
             item.add_marker(pytest.mark.timeout(1200))
+    items.sort(key=lambda item: "plays" not in [mark.args[0] for mark in item.iter_markers("xdist_group")])  # the longest first
 
 
 def _started(server: AbstractContextManager[S]) -> Iterator[S]:

@@ -25,7 +25,10 @@ HANDOFF = Path(sys.executable).with_name("handoff")
 LATE_COMMIT = 5  # seconds a server on this machine may still be busy with a request whose sender is gone: more than it ever is
 
 LOST = {"name": "lost", "on": ["deal.lost"], "do": [{"comment": "The deal is **lost**.", "on": "delivery/kickoff"}]}
-ALONE: Mapping[str, Mapping[str, int]] = {"redmine": {"writes_at_once": 1}}  # on SQLite it answers 500 to the second of two
+ALONE: Mapping[str, Mapping[str, int]] = {  # on SQLite they refuse the second of two at once
+    "redmine": {"writes_at_once": 1},
+    "kanboard": {"writes_at_once": 1, "reads_at_once": 1},
+}
 PATIENT = {"late_commit_seconds": LATE_COMMIT}
 
 _TASKS = """

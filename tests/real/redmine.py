@@ -47,7 +47,8 @@ def redmine() -> Iterator[Redmine]:
     with alone("redmine"):
         if not seeded.exists():
             _prepare(root, seeded)
-    name, port = f"run-{os.getpid()}", free_port()
+    port = free_port()
+    name = f"run-{os.getpid()}-{port}"
     place, url = root / _INSTANCES / name, f"http://127.0.0.1:{port}"
     # One thread: waiting for SQLite's lock, a thread would hold up the one that has it.
     serve = f"cd /usr/share/redmine && exec puma -e production -b tcp://127.0.0.1:{port} -t 1:1 config.ru"

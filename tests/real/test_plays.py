@@ -163,7 +163,9 @@ def under_fire(desk: Desk, crm: Crm, tools: Mapping[str, Tool], prefix: str, *, 
     for suffix, tool in tools.items():
         now = _of(tool.projects(), prefix)
         for at in edited:
-            now[f"{names[at]} {suffix}"].task(f"Mine {at}").name = f"Brief for {names[at]}"  # it is there, once, and kept
+            project, brief = now[f"{names[at]} {suffix}"], f"Brief for {names[at]}"
+            project.task("Plan").after = frozenset({brief if one == f"Mine {at}" else one for one in project.task("Plan").after})
+            project.task(f"Mine {at}").name = brief  # it is there, once, and kept
         assert faults(now, names, suffix) == []
     told = crm.told()
     assert [deal for deal in ids if not told[deal].url] == []
