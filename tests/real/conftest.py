@@ -34,6 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "plays" not in [mark.args[0] for mark in item.iter_markers("xdist_group")])  # the longest first
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the stories came to."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(value)
+
+
 def _started(server: AbstractContextManager[S]) -> Iterator[S]:
     try:
         ready = server.__enter__()
