@@ -190,7 +190,7 @@ def kill(desk: Desk, times: int, chance: random.Random) -> list[int]:
         while process.poll() is None and not desk.open():
             time.sleep(0.05)
             assert time.monotonic() < begun + 300, "the sync decides nothing"
-        until = time.monotonic() + chance.uniform(0, 5)
+        until = time.monotonic() + chance.uniform(0, 2.5)
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         if process.poll() is None:
