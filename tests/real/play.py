@@ -205,18 +205,16 @@ def kill(desk: Desk, times: int, chance: random.Random) -> list[int]:
     return left
 
 
-def faults(projects: Mapping[str, Project], deals: Sequence[str], suffix: str, *, sub_tasks: bool = True) -> list[str]:
+def faults(projects: Mapping[str, Project], deals: Sequence[str], suffix: str) -> list[str]:
     """What is wrong with the projects of these deals, in words: missing, there twice, incomplete, not as the blueprint says."""
     wrong = [f"nothing calls for {name!r}" for name in projects if name.removesuffix(f" {suffix}") not in deals]
     for deal in deals:
         project = projects.get(f"{deal} {suffix}")
-        wrong += (
-            [f"{deal} {suffix}: {what}" for what in _faults(project, deal, sub_tasks)] if project else [f"{deal} {suffix} was never made"]
-        )
+        wrong += [f"{deal} {suffix}: {what}" for what in _faults(project, deal)] if project else [f"{deal} {suffix} was never made"]
     return wrong
 
 
-def _faults(project: Project, deal: str, sub_tasks: bool) -> list[str]:
+def _faults(project: Project, deal: str) -> list[str]:
     wrong = [f"is there {project.copies} times"] if project.copies != 1 else []
     names = sorted(task.name for task in project.tasks)
     wanted = sorted((f"Brief for {deal}", *TASKS))
@@ -228,7 +226,7 @@ def _faults(project: Project, deal: str, sub_tasks: bool) -> list[str]:
         expected = {f"Brief for {deal}" if one == "Brief" else one for one in before}
         if project.task(name).after != expected:
             wrong.append(f"{name} waits for {sorted(project.task(name).after)}")
-    if sub_tasks and project.task("Agenda").under != "Kick-off":
+    if project.task("Agenda").under != "Kick-off":
         wrong.append(f"Agenda stands under {project.task('Agenda').under!r}")
     wrong += [f"{task.name} has no due date" for task in project.tasks if not task.due]
     wrong += [

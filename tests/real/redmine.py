@@ -57,8 +57,7 @@ def redmine() -> Iterator[Redmine]:
         stack.callback(shutil.rmtree, place, ignore_errors=True)
         shutil.copytree(root / _INSTANCES / "template", place)
         _point(place)
-        with must("Redmine"):
-            stack.enter_context(running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)))
+        stack.enter_context(running(words, ready=lambda: _answers(url), log=place / "puma.log", env=_environment(name)))
         yield Redmine(url, database=place / _DATABASE, **json.loads(seeded.read_text(encoding="utf-8")))
 
 

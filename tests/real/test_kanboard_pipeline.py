@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from connectors.base import Runtime
-from sandbox.web import InProcess
 from tests.flows.files import RULES
-from tests.flows.world import MANAGER, Crash, Death, World
-from tests.flows.world import Wire as Mortal
+from tests.flows.world import MANAGER
 from tests.real.kanboard import Kanboard
+from tests.real.pipeline import RealTool, die_everywhere
 from tests.real.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("kanboard")]
@@ -31,29 +27,15 @@ FILES = {"rules.yaml": RULES.replace("target: asana", "target: kanboard"), "mapp
 COLUMNS = {"Begin": ["Agenda", "Kick off Big deal", "Scope"], "Deliver": ["Deliver boots", "Done"]}
 
 
-class Line(httpx.AsyncBaseTransport):
-    """Requests to this machine go to the real server, all others to the stand-ins."""
-
-    def __init__(self, inner: InProcess) -> None:
-        self._inner, self._wire = inner, Wire()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await (self._wire if request.url.host == "127.0.0.1" else self._inner).handle_async_request(request)
-
-
-class Here(World):
+class Here(RealTool):
     """A world whose tool is a real Kanboard."""
 
     def __init__(self, path: Path, server: Kanboard) -> None:
-        super().__init__(path, files=FILES)
+        super().__init__(path, FILES, Wire())
         server.wipe()
         server.call("createUser", username="mia", password=server.password, name="Mia", email=MANAGER)
         self.server = server
         self.env |= {"KANBOARD_URL": server.url, "KANBOARD_TOKEN": server.token}
-
-    def runtime(self) -> Runtime:
-        wire = Mortal(Line(InProcess(self.hosts)), self.death, self.hook)
-        return Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(7), transport=wire)
 
     def shown(self) -> list[str]:
         return [row["name"] for row in self.server.rows("select distinct name from seen order by rowid")]
@@ -77,13 +59,6 @@ class Here(World):
     def task(self, name: str, project: str | None = None) -> dict[str, Any]:
         (row,) = self.server.rows("select * from tasks where title = ?", name)
         return dict(row)
-
-    async def won(self) -> str:
-        await self.sync()
-        deal = self.deal()
-        self.line(deal, "boots")
-        self.win(deal)
-        return deal
 
     def whole(self) -> None:
         """Everything is there once, and has been seen only when it was complete."""
@@ -125,18 +100,5 @@ async def test_what_the_crm_changes_reaches_the_board_and_what_people_changed_st
 
 
 async def test_a_run_that_dies_anywhere_is_made_good_by_the_next(tmp_path: Path, kanboard: Kanboard) -> None:
-    at, alive = 1, False
-    while not alive:
-        world = Here(tmp_path / str(at), kanboard)
-        await world.won()
-        world.death = Death(at)
-        try:
-            await world.sync()
-            alive = True
-        except Crash:
-            pass
-        world.death = Death()
-        await world.quiet()
-        world.whole()
-        at += 11  # which meets each kind of step in time: before and after a request, before and after a commit
-    assert at > 70
+    # so many apart meet each kind of step in time: before and after a request, before and after a commit
+    assert await die_everywhere(lambda at: Here(tmp_path / str(at), kanboard), every=11) > 70

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from connectors.base import Runtime
 from sandbox.web import InProcess
 from tests.flows.files import RULES
-from tests.flows.world import CRM, MANAGER, Crash, Death, Wire, World
+from tests.flows.world import MANAGER, Crash, Death, Wire, World
 from tests.real.odoo import Odoo
 from tests.real.odoo_project import OdooTool, prepare
+from tests.real.wire import Beside
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("odoo")]
 
@@ -30,16 +30,6 @@ fields:
 """
 
 
-class Road(httpx.AsyncBaseTransport):
-    """To the CRM's stand-in, and to the real Odoo."""
-
-    def __init__(self, crm: httpx.AsyncBaseTransport, odoo: httpx.AsyncBaseTransport) -> None:
-        self._crm, self._odoo = crm, odoo
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await (self._crm if str(request.url).startswith(CRM) else self._odoo).handle_async_request(request)
-
-
 class OdooWorld(World):
     def __init__(self, path: Path, odoo: Odoo) -> None:
         files = {"rules.yaml": RULES.replace("target: asana", "target: odoo"), "mappings/odoo.yaml": MAPPING}
@@ -48,7 +38,7 @@ class OdooWorld(World):
         self.env |= {"ODOO_URL": odoo.url, "ODOO_KEY": odoo.key}
 
     def runtime(self) -> Runtime:
-        road = Wire(Road(InProcess(self.hosts), self.real.wire), self.death, self.hook)
+        road = Wire(Beside(InProcess(self.hosts), self.real.wire), self.death, self.hook)
         return replace(super().runtime(), transport=road, random=random.Random(7))
 
     def rows(self, model: str, *fields: str) -> list[dict[str, Any]]:

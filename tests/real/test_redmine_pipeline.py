@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from connectors.base import Runtime
-from sandbox.web import InProcess
 from tests.flows.files import RULES
-from tests.flows.world import Crash, Death, World
-from tests.flows.world import Wire as Mortal
+from tests.real.pipeline import RealTool, die_everywhere
 from tests.real.redmine import Redmine
 from tests.real.redmine_rig import RedmineTool
 
@@ -44,27 +39,13 @@ _BLOCKS = "SELECT a.subject, r.relation_type, b.subject FROM issue_relations r, 
 _MEMBERS = "SELECT u.login, r.name FROM members m JOIN users u ON u.id = user_id JOIN member_roles ON member_id = m.id JOIN roles r ON r.id = role_id"
 
 
-class Line(httpx.AsyncBaseTransport):
-    """Requests to this machine go to the real server, all others to the stand-ins."""
-
-    def __init__(self, inner: InProcess, tool: RedmineTool) -> None:
-        self._inner, self._wire = inner, tool.wire
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await (self._wire if request.url.host == "127.0.0.1" else self._inner).handle_async_request(request)
-
-
-class Here(World):
+class Here(RealTool):
     """A world whose tool is a real Redmine."""
 
     def __init__(self, path: Path, server: Redmine) -> None:
-        super().__init__(path, files=FILES)
         self.redmine = RedmineTool(server)
+        super().__init__(path, FILES, self.redmine.wire)
         self.env |= {"REDMINE_URL": server.url, "REDMINE_API_KEY": server.key}
-
-    def runtime(self) -> Runtime:
-        wire = Mortal(Line(InProcess(self.hosts), self.redmine), self.death, self.hook)
-        return Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(7), transport=wire, timeout=60)
 
     def rows(self, statement: str) -> set[tuple[Any, ...]]:
         """All rows, each of which is there once."""
@@ -75,13 +56,6 @@ class Here(World):
     def id_of(self, task: str) -> str:
         ((id_,),) = self.redmine.rows("SELECT id FROM issues WHERE subject = ?", task)
         return str(id_)
-
-    async def won(self) -> str:
-        await self.sync()
-        deal = self.deal()
-        self.line(deal, "boots")
-        self.win(deal)
-        return deal
 
     def whole(self) -> None:
         """Everything is there once."""
@@ -123,18 +97,5 @@ async def test_what_the_crm_changes_reaches_the_project_and_what_people_changed_
 
 
 async def test_a_run_that_dies_anywhere_is_made_good_by_the_next(tmp_path: Path, redmine: Redmine) -> None:
-    at, alive = 1, False
-    while not alive:
-        world = Here(tmp_path / str(at), redmine)
-        await world.won()
-        world.death = Death(at)
-        try:
-            await world.sync()
-            alive = True
-        except Crash:
-            pass
-        world.death = Death()
-        await world.quiet()
-        world.whole()
-        at += 23  # which meets each kind of step in time: before and after a request, before and after a commit
-    assert at > 80
+    # so many apart meet each kind of step in time: before and after a request, before and after a commit
+    assert await die_everywhere(lambda at: Here(tmp_path / str(at), redmine), every=23) > 80

@@ -6,14 +6,13 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from connectors.base import Runtime
 from sandbox.web import InProcess
 from tests.flows.world import World
 from tests.real.roundup import PERSON, Person, Roundup
-from tests.real.wire import Wire
+from tests.real.wire import Beside, Wire
 
 SHIPPED = Path(__file__).parents[2] / "mappings" / "roundup.yaml"
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("roundup")]
@@ -48,16 +47,6 @@ sections:
 """
 
 
-class Line(httpx.AsyncBaseTransport):
-    """Requests to this machine go to the real server, all others to the stand-ins."""
-
-    def __init__(self, inner: InProcess) -> None:
-        self._inner, self._wire = inner, Wire()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await (self._wire if request.url.host == "127.0.0.1" else self._inner).handle_async_request(request)
-
-
 class Here(World):
     """A world whose feedback comes from a real Roundup."""
 
@@ -69,7 +58,7 @@ class Here(World):
         self.env |= {"ROUNDUP_URL": place.url, "ROUNDUP_LOGIN": place.login, "ROUNDUP_PASSWORD": place.password}
 
     def runtime(self) -> Runtime:
-        return Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(7), transport=Line(InProcess(self.hosts)))
+        return Runtime(clock=self.clock, sleep=self.clock.sleep, random=random.Random(7), transport=Beside(InProcess(self.hosts), Wire()))
 
 
 @pytest.fixture

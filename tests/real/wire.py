@@ -74,6 +74,16 @@ class Wire(httpx.AsyncBaseTransport):
         return await _struck(request, fault.what, self.late) if fault else await _carry(request)
 
 
+class Beside(httpx.AsyncBaseTransport):
+    """Requests to this machine go to the real server, all others to the stand-ins."""
+
+    def __init__(self, stand_ins: httpx.AsyncBaseTransport, real: httpx.AsyncBaseTransport) -> None:
+        self._stand_ins, self._real = stand_ins, real
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await (self._real if request.url.host == "127.0.0.1" else self._stand_ins).handle_async_request(request)
+
+
 async def _carry(request: httpx.Request) -> httpx.Response:
     async with httpx.AsyncHTTPTransport(verify=False) as transport:  # no encryption on loopback: certificates take 30 ms to read
         response = await transport.handle_async_request(request)
