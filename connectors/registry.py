@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Protocol, cast
 
 from pydantic import BaseModel
 
 from connectors.base import Runtime, Source, Target
+from connectors.push import PushSettings, Receive
 from engine.model import CrmKind, Read
 
 SYSTEMS: Mapping[str, str] = {
@@ -20,6 +22,20 @@ SYSTEMS: Mapping[str, str] = {
     "redmine": "connectors.redmine",
     "roundup": "connectors.roundup",
     "tryton": "connectors.tryton",
+}
+
+# Those that tell of changes by themselves. Some are understood before there is a connector that reads them.
+PUSHES: Mapping[str, str] = {
+    "salesforce": "connectors.salesforce.push",
+    "zoho": "connectors.zoho.push",
+    "asana": "connectors.asana.push",
+    "odoo": "connectors.odoo.push",
+    "kanboard": "connectors.kanboard.push",
+    "hubspot": "connectors.hubspot.push",
+    "pipedrive": "connectors.pipedrive.push",
+    "feishu": "connectors.feishu.push",
+    "dingtalk": "connectors.dingtalk.push",
+    "generic": "connectors.generic.push",
 }
 
 
@@ -46,3 +62,19 @@ def source_opener(system: str) -> OpenSource | None:
 def target_opener(system: str) -> OpenTarget | None:
     """How to open a system as a target; None when it cannot be one."""
     return cast("OpenTarget | None", getattr(import_module(SYSTEMS[system]), "open_target", None))
+
+
+def push_module(system: str) -> ModuleType | None:
+    """A system's push, as `connectors.push` describes it; None when it has none."""
+    return import_module(PUSHES[system]) if system in PUSHES else None
+
+
+def push_settings(system: str) -> type[PushSettings] | None:
+    """The shape of a system's `push:` section; None when it cannot be pushed to."""
+    module = push_module(system)
+    return cast("type[PushSettings]", module.Settings) if module else None
+
+
+def receiver(system: str) -> Receive:
+    """How deliveries of a system are read. Raises KeyError for one without push."""
+    return cast("Receive", import_module(PUSHES[system]).receive)

@@ -210,6 +210,11 @@ class SystemMapping(Section):
     write_back: dict[CrmKind, dict[WriteBackField, str]] = Field(
         default_factory=dict, description="What is written back: ours → the CRM's field."
     )
+    push: dict[str, Any] | None = Field(
+        None,
+        description="That the system tells of changes by itself, to the hub; the keys are the connector's own, `{}` where it needs none."
+        " Polling goes on and finds what was not told.",
+    )
     people: People = Field(default_factory=People, description="Who is who, for a system that is a target.")
     fields: dict[str, ToolField] = Field(
         default_factory=dict, description="Blueprint custom field → the tool's, for a system that is a target."

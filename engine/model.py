@@ -206,6 +206,17 @@ class Record:
     merged_into: str = ""
 
 
+HintKind = CrmKind | Literal["tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A record that may have changed, or is gone. Of a tool (kind "tool", no id): that something in it did."""
+
+    kind: HintKind
+    id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """What a source is asked to fetch of one kind: the CRM's object, the raw field paths the mapping uses, and its child lists.

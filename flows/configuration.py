@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, create_model
 
 from connectors.base import ConfigError
-from connectors.registry import SYSTEMS, connection_model, source_opener, target_opener
+from connectors.push import PushSettings
+from connectors.registry import PUSHES, SYSTEMS, connection_model, push_settings, source_opener, target_opener
 from engine.check import Configuration, check
 from engine.config import CreateProject, SystemMapping
 from engine.document import Document, build, resolve
@@ -19,6 +20,7 @@ from engine.hints import suggest
 from engine.model import Problem
 from engine.yaml import Invalid, parse
 
+M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_000_000
 DISCOVERED = ".discovered.yaml"
 
@@ -30,6 +32,7 @@ class Loaded:
     folder: Path
     configuration: Configuration
     connections: Mapping[str, BaseModel]
+    pushes: Mapping[str, PushSettings] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -54,10 +57,12 @@ def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = 
     problems += wrong
     if problems or configuration is None:
         raise ConfigError(problems)
-    connections = _connections(configuration, os.environ if env is None else env, folder, problems) if connect else {}
+    known = os.environ if env is None else env
+    connections = _connections(configuration, known, folder, problems) if connect else {}
+    pushes = _pushes(configuration, known, folder, problems) if connect else {}
     if problems:
         raise ConfigError(problems)
-    return Loaded(folder, configuration, connections)
+    return Loaded(folder, configuration, connections, pushes)
 
 
 def load_mapping(folder: Path, name: str, env: Mapping[str, str]) -> tuple[Document, SystemMapping, BaseModel]:
@@ -112,6 +117,38 @@ def _connections(configuration: Configuration, env: Mapping[str, str], folder: P
     return found
 
 
+def _pushes(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> dict[str, PushSettings]:
+    """The `push:` sections, of all mappings that have one."""
+    found: dict[str, PushSettings] = {}
+    for name, mapping in configuration.mappings.items():
+        if mapping.push is None:
+            continue
+        document, model = configuration.documents[f"mappings/{name}"], push_settings(mapping.system)
+        if model is None:
+            known = [system for system in PUSHES if system != "generic"]
+            problems.append(
+                document.problem(f"{mapping.system} does not tell of changes by itself", ("push",), hint=suggest(mapping.system, known))
+            )
+            continue
+        built = _section(document, "push", model, env, folder, problems)
+        if built is not None:
+            found[name] = built
+    return found
+
+
+def _section(  # noqa: PLR0917 - as its neighbours have them
+    document: Document, key: str, model: type[M], env: Mapping[str, str], folder: Path, problems: list[Problem]
+) -> M | None:
+    """A section whose shape is a connector's own, with secrets filled in."""
+    values, wrong = resolve(document.data[key], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=(key,))
+    problems += [_located(document, problem) for problem in wrong]
+    if wrong:
+        return None
+    built, faults = build(replace(document, data={key: values}), create_model("Mapping", **{key: (model, ...)}))  # type: ignore[call-overload]
+    problems += faults
+    return getattr(built, key, None) if built is not None else None
+
+
 def _roles(configuration: Configuration) -> dict[str, list[str]]:
     """The systems that are connected to, and what as."""
     sources, made_in = configuration.rules.sources, targets(configuration)
@@ -154,15 +191,7 @@ def _connection(
 ) -> BaseModel | None:
     if not _connects(document, roles, problems):
         return None
-    data: dict[str, Any] = document.data
-    values, wrong = resolve(data["connection"], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=("connection",))
-    problems += [_located(document, problem) for problem in wrong]
-    if wrong:
-        return None
-    part = replace(document, data={"connection": values})
-    built, faults = build(part, _wrapper(str(data["system"])))
-    problems += faults
-    return getattr(built, "connection", None) if built is not None else None
+    return _section(document, "connection", connection_model(str(document.data["system"])), env, folder, problems)
 
 
 def _wrapper(system: str) -> type[BaseModel]:

@@ -22,18 +22,21 @@ class _Environment(BaseSettings):
 
     home: Path = Path()
     state: str | None = None
+    hub_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`folder` holds rules.yaml and mappings/, `env` is what `${NAME}` refers to: no name without a value.
 
-    `state` is the state's file, or the URL of a PostgreSQL database: with a password in it, so it is never shown.
+    `state` is the state's file, or the URL of a PostgreSQL database: with a password in it, so it is never shown. `hub_url` is where the hub is
+    reached from outside, without a slash at the end; empty when nobody said.
     """
 
     folder: Path
     state: Path | str
     env: Mapping[str, str]
+    hub_url: str = ""
 
     @property
     def data(self) -> Path:
@@ -50,9 +53,10 @@ def settings(folder: Path | None = None, state: str | None = None) -> Settings:
     home = (folder or known.home).absolute()
     dotenv = _dotenv(home / ".env")
     env = {name: value for name, value in {**dotenv, **os.environ}.items() if value}
+    hub_url = (known.hub_url or dotenv.get("HANDOFF_HUB_URL", "")).rstrip("/")
     if chosen := state or known.state:
-        return Settings(home, _located(chosen), env)
-    return Settings(home, _located(dotenv.get("HANDOFF_STATE") or str(_DATA / "handoff.db"), home), env)
+        return Settings(home, _located(chosen), env, hub_url)
+    return Settings(home, _located(dotenv.get("HANDOFF_STATE") or str(_DATA / "handoff.db"), home), env, hub_url)
 
 
 def _located(text: str, home: Path = Path()) -> Path | str:

@@ -17,7 +17,7 @@ from psycopg.types.string import StrDumperUnknown
 
 from connectors.base import ConnectorError, StateError, Transient
 from state.codec import stamp
-from state.schema import KEYS, MIGRATIONS, Migration
+from state.schema import HUB, STATE, Migration, Schema
 from state.watermark import Watermark
 
 _DEFAULTS = {
@@ -40,6 +40,8 @@ _HOME = (
     "SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()),"
     " (SELECT oid FROM pg_database WHERE datname = current_database()), 'link'::regclass::oid)"
 )
+_EVERY_TABLE = {*STATE.keys, *HUB.keys}  # both lie in one schema of the database
+_EVERY_MIGRATION = {migration.name for migration in (*STATE.migrations, *HUB.migrations)}
 _MIGRATING = 0x48414E444F4646  # the advisory lock of whoever makes the tables
 
 
@@ -49,8 +51,9 @@ class Server:
     When the connection is lost, whatever was going on ends in Transient, a transaction undone; the next use opens another connection.
     """
 
-    def __init__(self, url: str, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
+    def __init__(self, url: str, *, now: datetime, read_only: bool = False, existing: bool = False, schema: Schema = STATE) -> None:
         """With `read_only` or `existing`, tables that are missing are an error rather than made."""
+        self._schema = schema
         self._parameters = _parsed(url)
         self.name, self.shared = _named(self._parameters), True
         self.watermark: Watermark | None = None
@@ -59,7 +62,7 @@ class Server:
         self._connection = self._connect()
         try:
             self._migrate(now, existing=existing)
-            self.home = str(self.execute(_HOME).fetchone()[0])  # type: ignore[index]
+            self.home = str(self.execute(_HOME).fetchone()[0]) if schema is STATE else ""  # type: ignore[index]
         except BaseException:
             self.close()
             raise
@@ -111,7 +114,7 @@ class Server:
 
     def check(self) -> list[str]:
         """Reads every row: PostgreSQL guards its own pages."""
-        for table in KEYS:
+        for table in self._schema.keys:
             self.execute(f"SELECT count(whole.*) FROM {table} AS whole")  # noqa: S608 - a name of ours
         return []
 
@@ -125,7 +128,7 @@ class Server:
         return int(self.execute(sizes).fetchone()[0])  # type: ignore[index]
 
     def vacuum(self) -> None:
-        self.execute(f"VACUUM (ANALYZE) {', '.join(KEYS)}")
+        self.execute(f"VACUUM (ANALYZE) {', '.join(self._schema.keys)}")
 
     def count_on(self, table: str, column: str) -> None:
         self.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table} HAVING count(*) > 0")  # noqa: S608
@@ -160,7 +163,7 @@ class Server:
         pending = self._pending()
         if not pending:
             return
-        if (existing or self._read_only) and len(pending) == len(MIGRATIONS):
+        if (existing or self._read_only) and len(pending) == len(self._schema.migrations):
             raise StateError(f"there is no state in {self.name} yet; run `handoff sync` first, or name the database with --state")
         if self._read_only:
             raise StateError(f"{self.name} is not set up for this version yet; run `handoff sync` first")
@@ -178,16 +181,16 @@ class Server:
             raise StateError(f"state {self.name}: the schema of its search_path is not there; make it with CREATE SCHEMA")
         tables = {row[0] for row in self.execute("SELECT tablename FROM pg_tables WHERE schemaname = ?", (schema,))}
         if "handoff_migration" not in tables:
-            if taken := sorted(tables.intersection(KEYS)):
+            if taken := sorted(tables.intersection(_EVERY_TABLE)):
                 raise StateError(
                     f"state {self.name}: schema {schema} holds somebody else's tables ({', '.join(taken)}); they are left as they are."
                     " Give the state a schema or a database of its own"
                 )
-            return list(MIGRATIONS)
+            return list(self._schema.migrations)
         applied = [row[0] for row in self.execute("SELECT name FROM handoff_migration ORDER BY name")]
-        if newer := [name for name in applied if name not in {migration.name for migration in MIGRATIONS}]:
+        if newer := [name for name in applied if name not in _EVERY_MIGRATION]:
             raise StateError(f"{self.name} was written by a newer version of handoff ({newer[-1]}); update the program, nothing is changed")
-        return [migration for migration in MIGRATIONS if migration.name not in applied]
+        return [migration for migration in self._schema.migrations if migration.name not in applied]
 
     # errors
 

@@ -6,6 +6,7 @@ says what it makes of them. Moments are text of fixed width that sorts as time d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -13,6 +14,16 @@ from dataclasses import dataclass
 class Migration:
     name: str
     statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Tables that lie together. `keys` are the tables and their keys; `alone`: embedded, one process at a time has them."""
+
+    name: str
+    migrations: tuple[Migration, ...]
+    keys: Mapping[str, str]
+    alone: bool
 
 
 # Rows of a kilobyte and more do not go WITHOUT ROWID: SQLite would put each one's end on a page of its own.
@@ -80,6 +91,15 @@ _LEASES = (
 # Projects that were published and of which the CRM has not been told yet.
 _NEWS = ("CREATE TABLE news (key TEXT PRIMARY KEY) WITHOUT ROWID",)
 
+# What people are to be told. The key is unique for ever: nobody is told twice of one event.
+_NOTICES = (
+    """CREATE TABLE notice (
+       key TEXT PRIMARY KEY, channel TEXT NOT NULL, source TEXT NOT NULL, rule TEXT NOT NULL, text TEXT NOT NULL, url TEXT NOT NULL DEFAULT '',
+       state TEXT NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'sent', 'given up')), attempts INTEGER NOT NULL DEFAULT 0,
+       at TEXT NOT NULL, due_at TEXT NOT NULL, sent_at TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '')""",
+    "CREATE INDEX notice_due ON notice (channel, due_at) WHERE state = 'due'",
+)
+
 # Every table and its key.
 KEYS = {
     "meta": "key",
@@ -94,5 +114,55 @@ KEYS = {
     "write_back": "system, kind, id",
     "lease": "name",
     "news": "key",
+    "notice": "key",
 }
-MIGRATIONS = (Migration("m001_first_tables", _FIRST), Migration("m002_leases", _LEASES), Migration("m003_news", _NEWS))
+MIGRATIONS = (
+    Migration("m001_first_tables", _FIRST),
+    Migration("m002_leases", _LEASES),
+    Migration("m003_news", _NEWS),
+    Migration("m004_notices", _NOTICES),
+)
+STATE = Schema("handoff", MIGRATIONS, KEYS, alone=True)
+
+# What the hub takes in while somebody else has the state: hints, what is known of each push, approvals, who may look.
+_HUB = (
+    # Records that may have changed. However often it is told, a record is one row; `revision` says whether it was told again since it was read.
+    """CREATE TABLE hint (
+       system TEXT, kind TEXT, id TEXT, revision INTEGER NOT NULL DEFAULT 1, count INTEGER NOT NULL DEFAULT 1, first_at TEXT NOT NULL,
+       last_at TEXT NOT NULL, PRIMARY KEY (system, kind, id)) WITHOUT ROWID""",
+    # What came in by push, per system; `missed` are changes that polling found and no push had told.
+    """CREATE TABLE feed (
+       system TEXT PRIMARY KEY, since TEXT NOT NULL, deliveries INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0,
+       hints INTEGER NOT NULL DEFAULT 0, last_at TEXT NOT NULL DEFAULT '', missed INTEGER NOT NULL DEFAULT 0, missed_at TEXT NOT NULL DEFAULT ''
+       ) WITHOUT ROWID""",
+    # What was refused, and why; without a system where the path was unknown.
+    """CREATE TABLE refusal (system TEXT, reason TEXT, count INTEGER NOT NULL DEFAULT 0, last_at TEXT NOT NULL, PRIMARY KEY (system, reason))
+       WITHOUT ROWID""",
+    # What is subscribed to where. `secret` is what the system gave at its handshake, encrypted.
+    """CREATE TABLE subscription (
+       system TEXT, resource TEXT, id TEXT NOT NULL DEFAULT '', secret TEXT NOT NULL DEFAULT '', expires_at TEXT NOT NULL DEFAULT '',
+       checked_at TEXT NOT NULL DEFAULT '', healthy INTEGER NOT NULL DEFAULT 1, detail TEXT NOT NULL DEFAULT '',
+       open_until TEXT NOT NULL DEFAULT '', PRIMARY KEY (system, resource)) WITHOUT ROWID""",
+    # Plans that wait for a person's word. `subject` is a record, or `run` for a whole plan; `plan` is what the person reads, as JSON.
+    """CREATE TABLE approval (
+       number INTEGER PRIMARY KEY, subject TEXT NOT NULL, digest TEXT NOT NULL, title TEXT NOT NULL, why TEXT NOT NULL, plan TEXT NOT NULL,
+       state TEXT NOT NULL DEFAULT 'waiting'
+         CHECK (state IN ('waiting', 'approved', 'rejected', 'expired', 'superseded', 'done')),
+       asked_at TEXT NOT NULL, expires_at TEXT NOT NULL, decided_at TEXT NOT NULL DEFAULT '', decided_by TEXT NOT NULL DEFAULT '',
+       words TEXT NOT NULL DEFAULT '', flow_run TEXT NOT NULL DEFAULT '')""",
+    "CREATE UNIQUE INDEX approval_waiting ON approval (subject) WHERE state = 'waiting'",
+    "CREATE INDEX approval_digest ON approval (subject, digest)",
+    # Who may look at the hub's pages; of a token only its hash is kept.
+    """CREATE TABLE token (
+       name TEXT PRIMARY KEY, hash TEXT NOT NULL, role TEXT NOT NULL CHECK (role IN ('reader', 'approver')), created_at TEXT NOT NULL,
+       used_at TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+)
+HUB_KEYS = {
+    "hint": "system, kind, id",
+    "feed": "system",
+    "refusal": "system, reason",
+    "subscription": "system, resource",
+    "approval": "number",
+    "token": "name",
+}
+HUB = Schema("hub", (Migration("h001_first_tables", _HUB),), HUB_KEYS, alone=False)

@@ -1,4 +1,7 @@
-"""The embedded engine: one SQLite file in WAL mode, one writer held off by an OS lock, any number of readers."""
+"""The embedded engine: one SQLite file in WAL mode, one writer held off by an OS lock, any number of readers.
+
+Tables that are not one process's alone have no such lock: there writers take turns, a transaction each.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,29 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from connectors.base import StateError
-from state.lock import Lock
-from state.schema import MIGRATIONS, Migration
+from state.lock import Lock, turn
+from state.schema import STATE, Migration, Schema
 from state.watermark import Watermark
 
 
 class Embedded:
     """A `Database` in a file. `path` is held from construction to `close` unless it is `read_only`."""
 
-    def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
+    def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False, schema: Schema = STATE) -> None:
         """With `read_only` or `existing`, a file that is missing is an error rather than made."""
         if (read_only or existing) and not path.exists():
             raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
         self.path, self.name, self.shared = path, str(path), False
-        self._lock = None if read_only else Lock(_prepared(path), now=now)
-        self.watermark: Watermark | None = Watermark(path.with_name(path.name + ".mark"))
+        self._alone = schema.alone
+        beside = path.with_name(path.name + ".lock") if read_only else _prepared(path)
+        self._lock = Lock(beside, now=now) if schema.alone and not read_only else None
+        self.watermark: Watermark | None = Watermark(path.with_name(path.name + ".mark")) if schema.alone else None
         self.home = ""
         try:
-            self._db = sqlite_utils.Database(_connect(path, read_only=read_only))
-            with _explained(path):
-                _migrate(self._db, path, read_only=read_only)
+            with nullcontext() if schema.alone or read_only else turn(beside):
+                self._db = sqlite_utils.Database(_connect(path, read_only=read_only))
+                with _explained(path):
+                    _migrate(self._db, path, schema, read_only=read_only)
         except BaseException:
             self._unlock()
             raise
@@ -45,13 +51,24 @@ class Embedded:
             raise _explanation(self.path, error) from error
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with _explained(self.path), nullcontext() if self._db.conn.in_transaction else self._db.atomic():
+        with nullcontext() if self._db.conn.in_transaction else self.atomic(), _explained(self.path):
             self._db.conn.executemany(statement, rows)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        with _explained(self.path), self._db.atomic():
+        with _explained(self.path), self._db.atomic() if self._alone or self._db.conn.in_transaction else self._immediate():
             yield
+
+    @contextmanager
+    def _immediate(self) -> Iterator[None]:
+        """Waits for its turn at the start: a transaction that first reads could not wait for it any more when it writes."""
+        self._db.conn.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.conn.execute("COMMIT")
+        except BaseException:
+            self._db.conn.rollback()
+            raise
 
     def snapshot(self) -> AbstractContextManager[None]:
         return self.atomic()
@@ -136,9 +153,9 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         return connection
 
 
-def _migrate(db: sqlite_utils.Database, path: Path, *, read_only: bool) -> None:
-    migrations = _migrations()
-    known = {migration.name for migration in MIGRATIONS}
+def _migrate(db: sqlite_utils.Database, path: Path, schema: Schema, *, read_only: bool) -> None:
+    migrations = _migrations(schema)
+    known = {migration.name for migration in schema.migrations}
     newer = [migration.name for migration in migrations.applied(db) if migration.name not in known]
     if newer:
         raise StateError(f"{path} was written by a newer version of handoff ({newer[-1]}); update the program, the file is untouched")
@@ -148,9 +165,9 @@ def _migrate(db: sqlite_utils.Database, path: Path, *, read_only: bool) -> None:
         raise StateError(f"{path} is not set up yet; run `handoff sync` first")
 
 
-def _migrations() -> Migrations:
-    made = Migrations("handoff")
-    for migration in MIGRATIONS:
+def _migrations(schema: Schema) -> Migrations:
+    made = Migrations(schema.name)
+    for migration in schema.migrations:
         made(name=migration.name)(_step(migration))
     return made
 

@@ -51,6 +51,9 @@ def fill(store: Store) -> None:
     outbox.settle([Outcome(first, "done", "1", "https://tool/1"), Outcome(second, "doubt", due_at=NOW)], NOW)
     store.db.execute("INSERT INTO orphan (nonce, target, key, at) VALUES ('n', 'asana', 'k', '')")
     store.db.execute("INSERT INTO news (key) VALUES ('k')")
+    store.db.execute(
+        "INSERT INTO notice (key, channel, source, rule, text, at, due_at) VALUES ('n', 'desk', 's', 'r', 'Größe 数据', '', '')"
+    )
 
 
 def birth(item: Item) -> Action:

@@ -1,0 +1,117 @@
+"""What a system says of its changes by itself: a push. It is only ever a hint: what changed is read again from the system.
+
+A connector that can be pushed to has a module `push.py` with
+
+    Settings                                       a pydantic model: the `push:` section of a mapping
+    receive(settings, endpoint, delivery)          pure: is it genuine, which records does it name, how is it answered; raises Refused
+
+and, where the system lets itself be asked for pushes, `subscribe`, `subscriptions` (see `Subscribe`), or else HOW: what to do by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from connectors.base import Runtime
+from engine.model import CrmKind, Hint
+
+Reason = Literal["method", "type", "size", "body", "signature", "stale", "path", "sender", "unexpected", "flood"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request as it arrived. `url` is the whole public address as the sender called it, query included; header names are lower case."""
+
+    method: str
+    url: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    at: datetime
+
+
+TOOL = Hint("tool")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A genuine delivery: the records it names, how many events it told of, and the answer to give once that is stored.
+
+    `handshake`: a secret the system gave, to be kept for this endpoint before answering.
+    """
+
+    hints: tuple[Hint, ...] = ()
+    events: int = 0
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    handshake: str = ""
+
+
+class Refused(Exception):
+    """A delivery that is not taken. `reason` is counted; neither it nor `told` holds any of the content."""
+
+    def __init__(self, status: int, reason: Reason, told: str = "") -> None:
+        super().__init__(told or reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a system's deliveries go.
+
+    `url` is public and holds an unguessable part; `resource` is what of the system it is for, where each has an address of its own.
+    `token` is a second secret of ours, at most 40 letters and digits, for systems that send one back. `objects` are the CRM's objects that are
+    read → our kinds. `secret` is what the system gave at its handshake; `awaited`: a handshake is expected now.
+    """
+
+    name: str
+    url: str
+    token: str
+    objects: Mapping[str, CrmKind] = field(default_factory=dict)
+    resource: str = ""
+    secret: str = ""
+    awaited: bool = False
+
+
+class PushSettings(BaseModel):
+    """Shared settings of every `push:` section: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class Receive(Protocol):
+    def __call__(self, settings: Any, endpoint: Endpoint, delivery: Delivery) -> Received: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a system holds for an endpoint. `resource` as in `Endpoint`; `detail` in words, when it is not healthy."""
+
+    resource: str
+    id: str
+    expires_at: datetime | None = None
+    healthy: bool = True
+    detail: str = ""
+
+
+Place = Callable[[str], Awaitable[Endpoint]]
+"""The endpoint of a resource, its handshake awaited from now on for some minutes."""
+
+
+class Subscribe(Protocol):
+    """`subscribe(…)`: have every one of `resources` told of, renewing what expires before `until`; idempotent. Removes nothing but what it replaces.
+
+    `subscriptions(…)`: likewise, but only looks. `resources` are the endpoint's objects for a CRM, the visible projects' ids for a tool.
+    Both raise ConnectorError.
+    """
+
+    async def __call__(
+        self, connection: Any, settings: Any, place: Place, resources: Sequence[str], *, until: datetime, runtime: Runtime
+    ) -> Sequence[Subscription]: ...

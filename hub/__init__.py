@@ -1,0 +1,1 @@
+"""The web app: where pushes arrive and people look."""
