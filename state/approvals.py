@@ -1,4 +1,4 @@
-"""Plans that wait for a person's word. One waits for each subject at a time; a plan is what it is by its digest, and another one is asked for anew."""
+"""Plans that wait for a person. One waits for each subject at a time; a plan is what its digest says, and another one is asked for anew."""
 
 from __future__ import annotations
 
