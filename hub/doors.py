@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -16,16 +17,21 @@ from hub.sessions import LASTS
 from hub.show import Show
 
 _LARGEST = 64 << 10
+_WITHIN = 5.0  # seconds
 Fields = dict[str, str]
 
 
 async def fields(request: Request) -> Fields:
-    """What a form holds. Raises 413 for more than any form of ours does."""
+    """What a form holds. Raises 413 for more than any form of ours does, 408 for one that dawdles."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST:
-            raise HTTPException(413, "that is more than the form has room for")
+    try:
+        async with asyncio.timeout(_WITHIN):
+            async for part in request.stream():
+                body += part
+                if len(body) > _LARGEST:
+                    raise HTTPException(413, "that is more than the form has room for")
+    except TimeoutError:
+        raise HTTPException(408, "the form did not come in time") from None
     text = body.decode("utf-8", "replace")
     return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=50).items()}
 
