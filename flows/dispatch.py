@@ -4,7 +4,8 @@ that is down more often than it must."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,15 +15,15 @@ from flows.apply import Stop
 from state.inbox import Inbox
 
 _log: logging.Logger = logs.get("dispatch")
-Run = Callable[[], Awaitable[bool]]
-"""One run for what was told; whether it went well."""
+Run = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""One run for what some systems told; gives those of them that gave out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds. `look`: between two looks into the inbox; `quiet`: no news for as long ends a burst; `longest`: it is not waited for any longer.
 
-    After a run that failed, `first` passes before the next, twice as much each time, up to `most`.
+    A system that gave out is left alone for `first`, twice as long each time, up to `most`.
     """
 
     look: float = 0.2
@@ -36,24 +37,23 @@ class Dispatcher:
     """Call it to work until a stop is asked for. `systems` are those somebody reads; what others told is left alone."""
 
     def __init__(self, inbox: Inbox, systems: Sequence[str], run: Run, runtime: Runtime, stop: Stop, *, pace: Pace | None = None) -> None:
-        self._inbox, self._systems, self._run = inbox, frozenset(systems), run
+        self._inbox, self._systems, self._run = inbox, tuple(systems), run
         self._runtime, self._stop, self._pace = runtime, stop, pace or Pace()
+        self._failed: Counter[str] = Counter()
+        self._rests: dict[str, datetime] = {}
 
     async def __call__(self) -> None:
-        failed = 0
         while not self._stop.asked:
-            if not await self._burst():
+            if await self._burst():
+                await self._follow([system for system in self._told() if system in self._systems])
+            else:
                 await self._runtime.sleep(self._pace.look)
-                continue
-            failed = 0 if await self._one() else failed + 1
-            if failed:
-                await self._pause(min(self._pace.most, self._pace.first * 2 ** (failed - 1)))
 
     async def _burst(self) -> bool:
         """Whether something waits, once no more of it comes for a moment. By this process's clock alone: the hub may have another."""
         began = heard = self._runtime.clock()
-        last: datetime | None = None
-        while not self._stop.asked and (told := self._last_told()) is not None:
+        last: Mapping[str, datetime] = {}
+        while not self._stop.asked and (told := self._told()):
             now = self._runtime.clock()
             if told != last:
                 last, heard = told, now
@@ -62,22 +62,24 @@ class Dispatcher:
             await self._runtime.sleep(self._pace.look)
         return False
 
-    def _last_told(self) -> datetime | None:
-        """When the last of the hints that wait came; None when none does."""
+    def _told(self) -> Mapping[str, datetime]:
+        """The systems to follow now, with when each last told something."""
+        now = self._runtime.clock()
         try:
-            return max((at for system, at in self._inbox.last_told().items() if system in self._systems), default=None)
+            told = self._inbox.last_told()
         except ConnectorError as error:
             _log.warning("the inbox cannot be read", extra={"error": type(error).__name__})
-            return None
+            return {}
+        return {system: told[system] for system in self._systems if system in told and self._rests.get(system, now) <= now}
 
-    async def _one(self) -> bool:
+    async def _follow(self, systems: Sequence[str]) -> None:
         try:
-            return await self._run()
+            gave_out = await self._run(systems)
         except ConnectorError as error:
             _log.warning("run failed", extra={"error": type(error).__name__})
-            return False
-
-    async def _pause(self, seconds: float) -> None:
-        until = self._runtime.clock() + timedelta(seconds=seconds)
-        while not self._stop.asked and self._runtime.clock() < until:
-            await self._runtime.sleep(self._pace.look)
+            gave_out = systems
+        for system in systems:
+            self._failed[system] = self._failed[system] + 1 if system in gave_out else 0
+            if self._failed[system]:
+                rest = min(self._pace.most, self._pace.first * 2 ** min(self._failed[system] - 1, 20))
+                self._rests[system] = self._runtime.clock() + timedelta(seconds=rest)

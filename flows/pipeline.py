@@ -33,14 +33,14 @@ Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "r
 class Options:
     """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not.
 
-    `only` are the records to look at, `pushed`: those that pushes told of.
+    `only` are the records to look at; `pushed` are the systems whose records to look at are those that pushes told of.
     """
 
     force: bool = False
     approve: str = ""
     since: date | None = None
     only: tuple[str, ...] = ()
-    pushed: bool = False
+    pushed: tuple[str, ...] = ()
     patience: timedelta = timedelta(minutes=3)
 
 

@@ -60,9 +60,9 @@ class Pulled:
         self.polled |= part.polled
 
 
-async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: bool = False) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`) or those the inbox holds hints of (`pushed`), whose cursors
-    then stay where they are; with `since`, and for rules that look back, history as well. Hints are followed in any case, but for records named.
+async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: Sequence[str] = ()) -> Pulled:
+    """Everything that changed, or just the records named (`salesforce:deal:006…`) or those that pushes of some systems told of, whose cursors
+    then stay where they are; with `since`, and for rules that look back, history as well. What was told is read in any case, but for records named.
 
     A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one. A source that gives
     out leaves nothing but the pages of a baseline; its cursors stay, and the others go on. Raises its error when there are no others.
@@ -70,9 +70,11 @@ async def pull(session: Session, *, only: Sequence[str] = (), since: date | None
     session.forgive("source")
     total, looked_back = Pulled(is_whole=not (only or pushed)), _looked_back(session)
     for name, source in session.sources.items():
+        if pushed and name not in pushed:
+            continue
         part = Pulled(told=[] if only else hints.take(session, name))
         with session.apart("source", name):
-            await _pull(session, source, part, only, pushed=pushed)
+            await _pull(session, source, part, only, pushed=bool(pushed))
             if since is not None:
                 await _backfill(session, source, since, part, only=only)
             if not (only or pushed):

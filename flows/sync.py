@@ -165,7 +165,7 @@ def _name() -> str:
     if parameters.get("only"):
         told.append(f"only {', '.join(parameters['only'])}")
     if parameters.get("pushed"):
-        told.append("as told by push")
+        told.append(f"told by {', '.join(parameters['pushed'])}")
     if parameters.get("force"):
         told.append("forced")
     return ", ".join(told)
@@ -179,7 +179,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     approve: str = "",
     backfill: date | None = None,
     only: list[str] | None = None,
-    pushed: bool = False,
+    pushed: list[str] | None = None,
 ) -> State[Any]:
     """Pull changes, plan, apply, write progress back. Safe to retry and to run again at any time.
 
@@ -190,10 +190,10 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
         approve: Digest of the plan to carry out, limits or not.
         backfill: Also act on what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
-        pushed: Only the records that pushes told of and nobody has looked at yet.
+        pushed: Only the records that pushes of these systems told of, and nobody has looked at yet.
     """
     where = settings(Path(folder), state)
-    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()), pushed=pushed)
+    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()), pushed=tuple(pushed or ()))
     async with _session(where) as session:
         work = Work(session, options)
         summary = work.summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -28,6 +28,7 @@ class Desk:
         self.inbox, self.clock, self.stop = inbox, Clock(), Stop()
         self.runs: list[tuple[float, int]] = []
         self.fails = 0
+        self.down: set[str] = set()
         self.script: Callable[[float], None] = lambda _: None
         self.ends = 60.0
 
@@ -46,19 +47,19 @@ class Desk:
         self.stop.asked = self.stop.asked or self.now >= self.ends
         await asyncio.sleep(0)
 
-    async def run(self) -> bool:
-        taken = self.inbox.take(["salesforce"])
+    async def run(self, systems: Sequence[str]) -> Collection[str]:
+        taken = self.inbox.take([system for system in systems if system not in self.down])
         self.runs.append((self.now, len(taken)))
         self.clock.move(seconds=1)
         if self.fails:
             self.fails -= 1
             raise Transient("away")
         self.inbox.settle(taken)
-        return True
+        return self.down.intersection(systems)
 
     async def play(self) -> list[tuple[float, int]]:
         runtime = Runtime(clock=self.clock, sleep=self.sleep, random=random.Random(1))
-        await Dispatcher(self.inbox, ["salesforce"], self.run, runtime, self.stop)()
+        await Dispatcher(self.inbox, ["salesforce", "zoho"], self.run, runtime, self.stop)()
         return self.runs
 
 
@@ -92,11 +93,11 @@ async def test_what_was_told_during_a_run_is_the_next_one(desk: Desk) -> None:
     desk.tell("1")
     first = desk.run
 
-    async def run() -> bool:
-        done = await first()
+    async def run(systems: Sequence[str]) -> Collection[str]:
+        gave_out = await first(systems)
         if len(desk.runs) == 1:
             desk.tell("2")
-        return done
+        return gave_out
 
     desk.run = run  # type: ignore[method-assign]
     assert [count for _, count in await desk.play()] == [1, 1]
@@ -112,6 +113,17 @@ async def test_a_system_that_is_down_is_asked_less_and_less_and_nothing_is_forgo
     assert pauses == sorted(pauses)
     assert (pauses[0] < 4, pauses[-1] > 30) == (True, True)
     assert desk.inbox.take(["salesforce"]) == []
+
+
+async def test_a_system_that_is_down_holds_up_no_other(desk: Desk) -> None:
+    desk.down = {"zoho"}
+    desk.tell("1", system="zoho")
+    desk.script = between(20, 30, lambda: desk.tell("1"))
+    desk.ends = 40
+    runs = await desk.play()
+    assert sum(count for at, count in runs if 20 < at < 32) >= 3
+    assert len([at for at, count in runs if not count]) < 7
+    assert [told.count for told in desk.inbox.take(["zoho"])] == [1]
 
 
 async def test_what_nobody_reads_starts_no_run(desk: Desk) -> None:

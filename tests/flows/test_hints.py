@@ -10,6 +10,8 @@ import pytest
 from tests.flows.files import RULES
 from tests.flows.world import Crash, Death, World
 
+PUSHED = ("salesforce",)
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -26,7 +28,7 @@ async def test_a_hint_leads_to_the_project_at_once_and_polling_finds_nothing_lef
     (deal,) = await known(world, "Big deal")
     world.win(deal)
     world.tell(deal)
-    run = await world.sync(minutes=0.1, pushed=True)
+    run = await world.sync(minutes=0.1, pushed=PUSHED)
     assert (run.result, world.shown()) == ("done", ["Big deal onboarding"])
     assert world.hints() == []
     assert (await world.sync()).result == "nothing to do"
@@ -39,18 +41,18 @@ async def test_ten_thousand_events_on_one_deal_cause_one_more_read(world: World)
     for _ in range(100):
         world.tell(*[deal] * 100)
     before = world.cursor()
-    read = (await world.sync(minutes=0.1, pushed=True)).counts["read"]
+    read = (await world.sync(minutes=0.1, pushed=PUSHED)).counts["read"]
     assert (read, world.cursor(), world.hints()) == (1, before, [])
 
 
 async def test_only_what_was_told_is_read(world: World) -> None:
     told, other = await known(world, "Told", "Other")
     world.tell(other)
-    await world.sync(pushed=True)
+    await world.sync(pushed=PUSHED)
     world.win(told)
     world.win(other)
     world.tell(told)
-    await world.sync(minutes=0.1, pushed=True)
+    await world.sync(minutes=0.1, pushed=PUSHED)
     assert world.shown() == ["Told onboarding"]
     run = await world.sync()
     assert world.shown() == ["Told onboarding", "Other onboarding"]
@@ -69,7 +71,7 @@ async def test_a_change_too_young_for_its_push_is_not_missed(world: World) -> No
 async def test_a_hint_is_trusted_for_nothing_but_its_name(world: World) -> None:
     (deal,) = await known(world, "Open still")
     world.tell(deal, "006000000000999AAA", "junk")
-    run = await world.sync(minutes=0.1, pushed=True)
+    run = await world.sync(minutes=0.1, pushed=PUSHED)
     assert (run.result, world.shown(), world.hints()) == ("nothing to do", [], [])
 
 
@@ -78,10 +80,10 @@ async def test_a_hint_stays_while_its_crm_is_away(world: World) -> None:
     world.win(deal)
     world.tell(deal)
     fault = world.crm.fault("/query|/sobjects|/composite", "error_before", status=503, times=-1)
-    assert (await world.sync(minutes=0.1, pushed=True)).result == "failed"
+    assert (await world.sync(minutes=0.1, pushed=PUSHED)).result == "failed"
     assert [told.hint.id for told in world.hints()] == [deal]
     fault.times = fault.struck
-    assert (await world.sync(minutes=0.1, pushed=True)).result == "done"
+    assert (await world.sync(minutes=0.1, pushed=PUSHED)).result == "done"
     assert world.shown() == ["Big deal onboarding"]
 
 
@@ -96,9 +98,9 @@ async def test_a_hint_that_comes_while_its_record_is_read_stays(world: World) ->
             world.tell(deal)
 
     world.hook = again
-    await world.sync(minutes=0.1, pushed=True)
+    await world.sync(minutes=0.1, pushed=PUSHED)
     assert [told.count for told in world.hints()] == [2]
-    assert (await world.sync(minutes=0.1, pushed=True)).result == "nothing to do"
+    assert (await world.sync(minutes=0.1, pushed=PUSHED)).result == "nothing to do"
     assert world.hints() == []
 
 
@@ -115,7 +117,7 @@ async def test_a_plan_above_its_limits_is_refused_once_and_left_to_polling(world
     (deal,) = await known(world, "Big deal")
     world.win(deal)
     world.tell(deal)
-    assert (await world.sync(minutes=0.1, pushed=True)).result == "refused"
+    assert (await world.sync(minutes=0.1, pushed=PUSHED)).result == "refused"
     assert world.hints() == []
     assert (await world.sync()).result == "refused"
     assert world.shown() == []
@@ -124,7 +126,7 @@ async def test_a_plan_above_its_limits_is_refused_once_and_left_to_polling(world
 async def test_a_hint_before_the_first_contact_makes_nothing_of_history(world: World) -> None:
     deal = world.deal("Old", stage="Closed Won")
     world.tell(deal)
-    await world.sync(minutes=0.1, pushed=True)
+    await world.sync(minutes=0.1, pushed=PUSHED)
     assert (world.shown(), world.hints()) == ([], [])
 
 
@@ -134,7 +136,7 @@ async def test_a_tool_that_tells_of_itself_has_its_progress_followed(world: Worl
     await world.quiet()
     world.board.complete_task(world.task("Scope")["gid"], world.person)
     world.tell("", kind="tool", system="asana")
-    run = await world.sync(minutes=0.1, pushed=True)
+    run = await world.sync(minutes=0.1, pushed=PUSHED)
     assert (run.counts["written back"], world.hints()) == (1, [])
 
 
@@ -146,7 +148,7 @@ async def test_dying_anywhere_neither_loses_nor_doubles_what_a_push_told(tmp_pat
         world.tell(deal)
         world.death = Death(at)
         with suppress(Crash):
-            await world.sync(minutes=0.1, pushed=True)
+            await world.sync(minutes=0.1, pushed=PUSHED)
         return world, len(world.death.steps)
 
     _, steps = await play(0)
@@ -155,6 +157,6 @@ async def test_dying_anywhere_neither_loses_nor_doubles_what_a_push_told(tmp_pat
         world, _ = await play(at)
         world.death = Death()
         for _ in range(6):
-            await world.sync(minutes=1, pushed=True)
+            await world.sync(minutes=1, pushed=PUSHED)
         assert world.shown() == ["Big deal onboarding"], at
         assert world.hints() == []
