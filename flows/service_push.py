@@ -4,6 +4,7 @@ seen and cancelled in the UI, and tried again from there like any other."""
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -13,7 +14,9 @@ from uuid import UUID
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
+from prefect.events.worker import EventsWorker
 from prefect.flow_engine import run_flow_async
+from prefect.logging.handlers import APILogWorker
 from prefect.states import Cancelled, Pending
 
 from connectors.base import Runtime, Transient
@@ -104,6 +107,15 @@ async def _dispatch(where: Settings, deployment: UUID, systems: Sequence[str], s
             await Dispatcher(Inbox(db), systems, PushRuns(where, deployment, warm, stop), runtime, stop)()
         finally:
             await warm.close()
+            await _tell_the_rest()
+
+
+async def _tell_the_rest() -> None:
+    """Prefect tells its server of runs from threads of its own; at the end of the process they would wait for a server that is gone by then."""
+    for worker in (EventsWorker, APILogWorker):
+        done = worker.drain_all(timeout=2)
+        if inspect.isawaitable(done):
+            await done
 
 
 @contextmanager
