@@ -21,6 +21,7 @@ import pytest
 from connectors.base import StateError
 from connectors.push import Delivery, Endpoint, Received
 from engine.model import Hint
+from hub import serving
 from hub.body import Limits
 from hub.hooks import Listening
 from state.hub import open_hub
@@ -124,6 +125,17 @@ def _dial(hub: Hub) -> socket.socket:
     line = socket.create_connection(("127.0.0.1", int(hub.url.rsplit(":", 1)[1])))
     line.settimeout(10)
     return line
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
+def test_a_head_that_dawdles_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    monkeypatch.setattr(serving, "_HEADERS_WITHIN", 0.2)
+    with rig.hub(tmp_path) as hub, closing(_dial(hub)) as line:
+        line.sendall(before)
+        if before:
+            assert line.recv(1000).startswith(b"HTTP/1.1 200")
+        line.sendall(b"POST /hooks/")
+        assert line.recv(100) == b""
 
 
 def test_bodies_held_at_once_are_bounded_and_what_is_refused_for_that_may_come_again(tmp_path: Path) -> None:
