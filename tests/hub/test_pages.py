@@ -11,6 +11,7 @@ import pytest
 
 from engine.model import Action, Hint, Item
 from hub.plans import sheets
+from hub.show import said
 from state import Note, Outbox, Store
 from state.approvals import Approval, Approvals, Question
 from state.inbox import Arrivals, Inbox
@@ -197,6 +198,18 @@ def test_status_for_programs(hub: Hub) -> None:
     hub.look(lambda db: Inbox(db).store(arrived("1"), hub.clock()))
     told = hub.client.get("/api/status", headers=hub.bearer()).json()
     assert (told["counts"]["open"], told["hints"]["salesforce"]["waiting"], told["feeds"]["salesforce"]["events"]) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("do `handoff <x>` now", "do <code>handoff &lt;x&gt;</code> now"),
+        ("<b>`<i>", "&lt;b&gt;`&lt;i&gt;"),
+        ("", ""),
+    ],
+)
+def test_commands_stand_out_and_nothing_in_a_message_is_markup(words: str, shown: str) -> None:
+    assert said(words) == shown
 
 
 def test_a_plan_of_any_shape_is_shown() -> None:
