@@ -86,7 +86,7 @@ def test_what_is_to_be_done_by_hand_names_the_address(name: str) -> None:
 
 
 @EACH
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(body=bodies, headers=headers, query=queries, method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT", ""]))
 def test_whatever_arrives_is_taken_or_refused(
     system: System, body: bytes, headers: Mapping[str, str], query: Mapping[str, str], method: str
@@ -96,7 +96,7 @@ def test_whatever_arrives_is_taken_or_refused(
 
 
 @EACH
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(body=bodies)
 def test_whatever_is_genuine_is_taken_or_refused(system: System, body: bytes) -> None:
     taken(system, system.send(body))
