@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from connectors.push import Endpoint, Place, Subscription
 from connectors.registry import looker, steps, subscriber
 from engine.hints import suggest
 from engine.model import Problem
-from flows.configuration import Loaded, at
+from flows import logs
+from flows.configuration import Loaded, at, load
 from flows.endpoints import Endpoints, endpoints, objects
 from flows.settings import Settings
 from state import Outbox, Store
@@ -25,6 +27,7 @@ from state.inbox import Inbox
 from state.subscriptions import Subscribed, Subscriptions
 
 RENEWED = timedelta(hours=36)  # what expires within this is renewed
+_log = logs.get("push")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -141,6 +144,29 @@ def opened(where: Settings, loaded: Loaded, runtime: Runtime | None = None) -> I
     _check_address(where.hub_url)
     with closing(open_hub(where.state, now=world.clock())) as db:
         yield Webhooks(loaded, endpoints(where), db, _visible(where, world.clock()), world)
+
+
+async def keep_up(where: Settings, runtime: Runtime, every: timedelta = timedelta(hours=1)) -> None:
+    """Renew now and every hour, for as long as it is let. What fails is logged, shown by `handoff webhooks status`, and tried again."""
+    while True:
+        try:
+            loaded = load(where.folder, where.env)
+            if where.hub_url and loaded.pushes:
+                with opened(where, loaded, runtime) as ours:
+                    _note(await ours.renew())
+        except ConnectorError as error:
+            _log.warning("pushes not renewed", extra={"error": type(error).__name__})
+        await runtime.sleep(every.total_seconds())
+
+
+def _note(found: Sequence[Asked]) -> None:
+    for one in found:
+        counts = {"subscriptions": len(one.subscriptions), "unhealthy": sum(not each.healthy for each in one.subscriptions)}
+        _log.log(
+            logging.INFO if one.ok else logging.WARNING,
+            "pushes renewed" if one.error is None else "pushes not renewed",
+            extra={"system": one.name, **counts, **({"error": type(one.error).__name__} if one.error is not None else {})},
+        )
 
 
 def _check_address(url: str) -> None:

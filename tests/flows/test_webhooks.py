@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.base import Runtime
 from engine.model import Hint
+from flows.settings import Settings
+from flows.subscribing import keep_up
 from flows.webhooks import Standing, alarms
 from state.hub import open_hub
 from state.inbox import Arrivals, Feed, Inbox
@@ -160,6 +164,35 @@ def test_what_the_systems_hold_is_asked_when_it_is_to_be_checked(office: Office)
     checked = office.desk.told("webhooks", "status", "asana", "--check")
     assert [alarm["kind"] for alarm in checked["alarms"]] == ["unhealthy"]
     assert office.world.board.webhooks == {}
+    kept_up(office)
+    assert [hook["resource"] for hook in office.world.board.webhooks.values()] == office.world.projects()
+    assert office.desk.told("webhooks", "status", "asana")["alarms"] == []
+
+
+class Enough(Exception):
+    """It has slept."""
+
+
+def kept_up(office: Office, **env: str) -> None:
+    """What the service does every hour, once."""
+
+    async def sleep(seconds: float) -> None:
+        raise Enough(seconds)
+
+    where = Settings(office.desk.folder, office.desk.state, {**office.desk.env, **env}, office.url)
+    with pytest.raises(Enough, match="3600"):
+        asyncio.run(keep_up(where, Runtime(sleep=sleep)))
+
+
+def test_the_service_goes_on_when_a_system_cannot_be_asked(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    won(office.desk)
+    office.desk.do("sync")
+    office.desk.told("webhooks", "register")
+    kept_up(office, TOKEN="wrong")
+    assert [alarm["kind"] for alarm in office.desk.told("webhooks", "status", "asana")["alarms"]] == ["unhealthy"]
+    (office.desk.folder / "rules.yaml").write_text("rules: [")
+    kept_up(office)
+    assert [getattr(record, "error", "") for record in caplog.records if record.levelname == "WARNING"] == ["AuthError", "ConfigError"]
 
 
 @pytest.mark.parametrize(
