@@ -5,8 +5,8 @@ A connector that can be pushed to has a module `push.py` with
     Settings                                       a pydantic model: the `push:` section of a mapping
     receive(settings, endpoint, delivery)          pure: is it genuine, which records does it name, how is it answered; raises Refused
 
-or else HOW: what to do by hand, with `{url}` and `{token}` of the endpoint to be filled in. Where the system lets itself be asked for pushes, a
-module `subscribe.py` has
+or else HOW: what to do by hand, with `{url}` and `{token}` of the endpoint to be filled in. Where a system lets itself be asked for pushes, a module
+`subscribe.py` has
 
     subscribe(…), subscriptions(…)                 see `Subscribe`
     HEARTBEAT                                      how often the system sends a sign of life while nothing changes; not there where it sends none
