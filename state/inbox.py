@@ -128,6 +128,10 @@ class Inbox:
         rows = self._db.execute("SELECT system, max(last_at) FROM hint GROUP BY system").fetchall()
         return {system: moment(at) for system, at in rows}
 
+    def expect(self, system: str, now: datetime) -> None:
+        """Pushes are asked for: from now on, what polling finds and no push had told counts as missed."""
+        self._db.execute("INSERT INTO feed (system, since) VALUES (?, ?) ON CONFLICT (system) DO NOTHING", (system, stamp(now)))
+
     def note_missed(self, system: str, count: int, now: datetime) -> None:
         """Polling found changes that no push had told."""
         self._db.execute("UPDATE feed SET missed = missed + ?, missed_at = ? WHERE system = ?", (count, stamp(now), system))

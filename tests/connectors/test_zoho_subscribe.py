@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from connectors.base import AuthError, Rejected, Runtime
-from connectors.push import PushSettings, Subscription
+from connectors.push import Delivery, PushSettings, Subscription
 from connectors.zoho import Connection
+from connectors.zoho.push import Settings, receive
 from connectors.zoho.subscribe import channel, subscribe, subscriptions
-from engine.model import CrmKind
+from engine.model import CrmKind, Hint
 from sandbox.web import InProcess
 from tests.connectors.subscribing import TOKEN, Hub
 from tests.connectors.zoho_rig import HOST, LOGIN, ZohoCrm
@@ -58,6 +60,18 @@ async def test_every_module_is_told_of_for_a_week_less_an_hour(it: Crm) -> None:
     assert it.told() == [(url, TOKEN, "Deals"), (url, TOKEN, "Accounts")]
     assert number.isdigit()
     assert len(number) == 15
+
+
+async def test_what_it_then_tells_is_understood(it: Crm) -> None:
+    await it.ask()
+    [deal] = it.crm.add(["x"])
+    [customer] = it.crm.add_mergeable(["Acme"])
+    it.crm.delete(deal)
+    found = []
+    for each in it.crm.app.sent():
+        delivery = Delivery("POST", each.url, {}, {"content-type": "application/json"}, json.dumps(each.body).encode(), it.crm.clock())
+        found += receive(Settings(), await it.hub.place(), delivery).hints
+    assert found == [Hint("deal", deal), Hint("customer", customer), Hint("deal", deal)]
 
 
 async def test_it_is_renewed_before_it_expires_and_not_before_that(it: Crm) -> None:
