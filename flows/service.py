@@ -52,6 +52,20 @@ def quiet_settings(where: Settings) -> dict[str, str]:
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the most often Prefect allows; flows.service_runs listens for them
+    }
+
+
+def server_settings(where: Settings, *, url: str) -> dict[str, str]:
+    """What the server is told beyond that: say when SQLite was busy, which is otherwise a bare 503; forget old runs and events by itself."""
+    days = retention(where)
+    return {
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(where.data / "prefect" / "ui"),  # not into the installed package, which may be read-only
+        "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(days * 86400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(min(days, _EVENTS_DAYS) * 86400),
     }
 
 
@@ -61,11 +75,12 @@ def server(where: Settings, *, port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **quiet_settings(where), "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
+    environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url)}
     environment.pop("PREFECT_API_URL", None)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "flows.service_ui", "--port", str(port), "--child"],
+            stdin=subprocess.PIPE,  # never written to: it ends when we do, and the server with it
             stdout=output,
             stderr=output,
             env=environment,
