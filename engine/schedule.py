@@ -14,8 +14,8 @@ from engine.section import Name, Section
 _EVERY = re.compile(r"(\d{1,5}) (second|minute|hour|day)s?")
 _LEAST, _MOST = timedelta(seconds=30), timedelta(days=31)
 _STEP = re.compile(r"(?P<span>[^/]+)(?:/(?P<step>\d{1,2}))?")
-_MONTHS = dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True))
-_DAYS = dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True))
+_MONTHS = dict(zip(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], range(1, 13), strict=True))
+_DAYS = dict(zip(["sun", "mon", "tue", "wed", "thu", "fri", "sat"], range(7), strict=True))
 _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
@@ -38,7 +38,7 @@ def interval(text: str) -> timedelta:
 
 
 def cron(text: str) -> str:
-    """The expression as it stands, if it is one that can ever come to pass: five fields, numbers or names, `*`, `-`, `,` and `/`. Raises ValueError."""
+    """The expression as it stands, if it can ever come to pass: five fields of numbers or names, `*`, `-`, `,` and `/`. Raises ValueError."""
     words = text.split()
     if len(words) != len(_FIELDS):
         raise ValueError(f"is '{text[:60]}'; it has five fields: minute, hour, day of the month, month, day of the week")

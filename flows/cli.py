@@ -12,6 +12,7 @@ import typer
 from flows import logs
 from flows.command import care, look, setup, state, sync, work
 from flows.command.demo import demo
+from flows.command.deploy import deploy
 from flows.command.discover import discover
 from flows.command.serve import serve
 
@@ -59,6 +60,7 @@ for verb in (
     app.command()(verb)
 app.add_typer(state.keeping, name="state")
 app.command()(serve)
+app.command()(deploy)
 app.command()(demo)
 
 

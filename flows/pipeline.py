@@ -15,6 +15,7 @@ from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient
 from engine.plan import Plan
 from flows import hints, logs, recovery
 from flows.apply import Applied, Drain, first
+from flows.maintenance import forget
 from flows.planning import commit, guard, plan
 from flows.pull import Pulled, pull
 from flows.session import Session, worst
@@ -33,12 +34,14 @@ Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "r
 class Options:
     """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not.
 
-    `only` are the records to look at; `pushed` are the systems whose records to look at are those that pushes told of.
+    `sources` are the systems to read, all if none is named; `only` are the records to look at;
+    `pushed` are the systems whose records to look at are those that pushes told of.
     """
 
     force: bool = False
     approve: str = ""
     since: date | None = None
+    sources: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     pushed: tuple[str, ...] = ()
     patience: timedelta = timedelta(minutes=3)
@@ -82,7 +85,7 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
     session.reader.begin()
-    pulled = await pull(session, only=options.only, since=options.since, pushed=options.pushed)
+    pulled = await pull(session, only=options.only, since=options.since, pushed=options.pushed, sources=options.sources)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     planned = plan(session, pulled)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
@@ -166,6 +169,7 @@ async def report_back(session: Session) -> Counter[str]:
         hints.settle(session, [one for one in told if not session.has_failed("target", one.system)])
         counts.update(await write_back(session))
         counts["swept"] += await sweep(session)
+        counts["forgotten"] += await forget(session)
     except LeaseLost as lost:
         _log.warning("lease lost", extra={"key": READER, "error": str(lost)})
     finally:

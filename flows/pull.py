@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from connectors.base import Source
+from connectors.base import ConfigError, Source
 from engine.events import Change, compare
+from engine.hints import suggest
 from engine.mapping import CHILDREN, MODELS, Mapper
-from engine.model import CrmKind, Customer, Deal, Record
+from engine.model import CrmKind, Customer, Deal, Problem, Record
 from flows import hints
 from flows.session import Session, worst
 from state import Note, Snapshot
@@ -60,18 +61,23 @@ class Pulled:
         self.polled |= part.polled
 
 
-async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: Sequence[str] = ()) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`) or those that pushes of some systems told of, whose cursors
-    then stay where they are; with `since`, and for rules that look back, history as well. What was told is read in any case, but for records named.
+async def pull(
+    session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: Sequence[str] = (), sources: Sequence[str] = ()
+) -> Pulled:
+    """Everything that changed, in all `sources` or some; or just the records named (`salesforce:deal:006…`), or those that pushes of some systems
+    told of, whose cursors then stay where they are. With `since`, and for rules that look back, history as well. What was told is read in any case,
+    but for records named.
 
     A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one. A source that gives
     out leaves nothing but the pages of a baseline; its cursors stay, and the others go on. Raises its error when there are no others.
     """
     session.forgive("source")
-    total, looked_back = Pulled(is_whole=not (only or pushed)), _looked_back(session)
-    for name, source in session.sources.items():
-        if pushed and name not in pushed:
-            continue
+    if unknown := [name for name in sources if name not in session.sources]:
+        raise ConfigError([Problem(f"unknown source {name}", hint=suggest(name, list(session.sources))) for name in unknown])
+    wanted = [name for name in session.sources if name in (pushed or sources or session.sources)]
+    total, looked_back = Pulled(is_whole=not (only or pushed) and len(wanted) == len(session.sources)), _looked_back(session)
+    for name in wanted:
+        source = session.sources[name]
         part = Pulled(told=[] if only else hints.take(session, name))
         with session.apart("source", name):
             await _pull(session, source, part, only, pushed=bool(pushed))

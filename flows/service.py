@@ -11,30 +11,32 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors.base import ConnectorError
+from engine.config import Rules
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 _STARTUP = 180.0
+_EVENTS = 7  # days; many small rows that nobody looks back at
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
-def run_service(where: Settings, *, minutes: int, port: int) -> None:
+def run_service(where: Settings, rules: Rules, *, minutes: int, port: int) -> None:
     """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
     known = os.environ.get("PREFECT_API_URL")
     if known:
-        _serve(where, minutes=minutes)
+        _serve(where, rules, minutes=minutes, alone=False)
         return
-    with server(where, port=port) as url:
+    with server(where, port=port, days=rules.retention_days) as url:
         os.environ["PREFECT_API_URL"] = f"{url}/api"
-        sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
-        _serve(where, minutes=minutes)
+        when = "syncs as rules.yaml says" if rules.schedules else f"syncs every {minutes} minutes"
+        sys.stderr.write(f"Prefect UI: {url}   ({when}; Ctrl-C stops)\n")
+        _serve(where, rules, minutes=minutes, alone=True)
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -56,26 +58,27 @@ def quiet_settings(where: Settings) -> dict[str, str]:
     }
 
 
-def server_settings(where: Settings, *, url: str) -> dict[str, str]:
-    """What the server is told beyond that: say when SQLite was busy, which is otherwise a bare 503; forget old runs and events by itself."""
-    days = retention(where)
+def server_settings(where: Settings, *, url: str, days: int) -> dict[str, str]:
+    """What the server is told beyond that: say when SQLite was busy, which is otherwise a bare 503; forget runs and events older than so many days;
+    know after a crash which run holds a place in a limit."""
     return {
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(where.data / "prefect" / "ui"),  # not into the installed package, which may be read-only
         "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(days * 86400),
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(min(days, _EVENTS_DAYS) * 86400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(min(days, _EVENTS) * 86400),
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 
 
 @contextmanager
-def server(where: Settings, *, port: int) -> Iterator[str]:
-    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers."""
+def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
+    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers. It keeps runs for so many days."""
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url)}
+    environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url, days=days)}
     environment.pop("PREFECT_API_URL", None)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
@@ -116,19 +119,24 @@ def run_parameters(where: Settings) -> dict[str, str]:
     return {"folder": str(where.folder), **({"state": str(where.state)} if isinstance(where.state, Path) else {})}
 
 
-def _serve(where: Settings, *, minutes: int) -> None:
-    from prefect.runner import Runner  # noqa: PLC0415 - imported after its settings are in the environment
+def _serve(where: Settings, rules: Rules, *, minutes: int, alone: bool) -> None:
+    from prefect import get_client  # noqa: PLC0415 - imported after its settings are in the environment
+    from prefect.runner import Runner  # noqa: PLC0415
 
+    from flows.deploy import ONE_AT_A_TIME, schedules  # noqa: PLC0415
+    from flows.service_runs import prepare  # noqa: PLC0415
     from flows.sync import plan, sync  # noqa: PLC0415
 
     async def stay() -> None:
         parameters = run_parameters(where)
+        async with get_client() as client:
+            await prepare(client, alone=alone)
         regular = await sync.ato_deployment(
             name="handoff",
-            interval=timedelta(minutes=minutes),
+            schedules=[*schedules(rules, minutes=minutes)],
             parameters=parameters,
             description="Sync on a schedule.",
-            concurrency_limit=1,
+            concurrency_limit=ONE_AT_A_TIME,
         )
         look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
         runner = Runner(pause_on_shutdown=False, limit=2)

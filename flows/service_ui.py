@@ -109,7 +109,9 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.service_ui", description="The Prefect server, kept to itself.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=4200)
-    parser.add_argument("--name", action="append", default=[], help="a further name the server is reached by, with its port where it has one")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a further name the server is reached by, with its port where it has one"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     origins = ",".join(f"{scheme}://{name}" for name in sorted(hosts(given.port, given.name)) for scheme in ("http", "https"))

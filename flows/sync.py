@@ -44,6 +44,7 @@ from flows.pipeline import (
 )
 from flows.planning import excess
 from flows.pull import Pulled
+from flows.service_runs import stand_in
 from flows.session import Failures, Progress, Session, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
@@ -162,6 +163,8 @@ def _name() -> str:
     told = [f"{flow_run.flow_name} {folder}"]
     if parameters.get("backfill"):
         told.append(f"since {parameters['backfill']}")
+    if parameters.get("sources"):
+        told.append(f"from {', '.join(parameters['sources'])}")
     if parameters.get("only"):
         told.append(f"only {', '.join(parameters['only'])}")
     if parameters.get("pushed"):
@@ -180,6 +183,8 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     backfill: date | None = None,
     only: list[str] | None = None,
     pushed: list[str] | None = None,
+    sources: list[str] | None = None,
+    jitter_seconds: int = 0,
 ) -> State[Any]:
     """Pull changes, plan, apply, write progress back. Safe to retry and to run again at any time.
 
@@ -191,9 +196,14 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
         backfill: Also act on what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
         pushed: Only the records that pushes of these systems told of, and nobody has looked at yet.
+        sources: Only these sources are read; without it, all of them.
+        jitter_seconds: Start up to so many seconds later, at random.
     """
     where = settings(Path(folder), state)
-    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()), pushed=tuple(pushed or ()))
+    records, told, systems = tuple(only or ()), tuple(pushed or ()), tuple(sources or ())
+    options = Options(force=force, approve=approve, since=backfill, only=records, pushed=told, sources=systems)
+    await stand_in()
+    await _wait(jitter_seconds)
     async with _session(where) as session:
         work = Work(session, options)
         summary = work.summary
@@ -215,6 +225,12 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
                 listener[1].append(summary)
         await _show_outcome(session, summary)
     return _final(summary)
+
+
+async def _wait(most: int) -> None:
+    if most:
+        runtime = Runtime()
+        await runtime.sleep(runtime.random.uniform(0, most))
 
 
 async def _stages(work: Work) -> None:
