@@ -6,9 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 from prefect import get_client
@@ -33,17 +32,17 @@ ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLi
 def schedules(rules: Rules, *, minutes: int) -> list[DeploymentScheduleCreate]:
     """The schedules of rules.yaml as Prefect has them; every so many `minutes` where there are none."""
     if not rules.schedules:
-        return [_create(_every(timedelta(minutes=minutes), rules.timezone), {}, 1)]
+        return [_create(_every(timedelta(minutes=minutes)), {}, 1)]
     return [_create(_when(one, rules.timezone), _asked(one), number) for number, one in enumerate(rules.schedules, start=1)]
 
 
 def _when(wanted: Schedule, zone: str) -> CronSchedule | IntervalSchedule:
-    return CronSchedule(cron=wanted.cron, timezone=zone) if wanted.cron else _every(interval(wanted.every), zone)
+    return CronSchedule(cron=wanted.cron, timezone=zone) if wanted.cron else _every(interval(wanted.every))
 
 
-def _every(span: timedelta, zone: str) -> IntervalSchedule:
-    """Counted from one fixed moment: a service that is started again keeps the beat."""
-    return IntervalSchedule(interval=span, anchor_date=datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)), timezone=zone)
+def _every(span: timedelta) -> IntervalSchedule:
+    """Counted in UTC, as Prefect leaves out the hour that local time has twice in autumn; from one fixed moment, so that a restart keeps the beat."""
+    return IntervalSchedule(interval=span, anchor_date=datetime(2026, 1, 1, tzinfo=UTC), timezone="UTC")
 
 
 def _asked(wanted: Schedule) -> dict[str, Any]:
