@@ -67,7 +67,7 @@ def server_settings(where: Settings, *, url: str, days: int) -> dict[str, str]:
         "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(days * 86400),
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(min(days, _EVENTS) * 86400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{min(days, _EVENTS)}D",  # this one takes no seconds
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 
