@@ -9,34 +9,38 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from connectors.base import ConnectorError
 from engine.config import Rules
+from flows.processes import Kept
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+PUSH = "push"  # the deployment whose runs follow pushes
 _STARTUP = 180.0
 _EVENTS = 7  # days; many small rows that nobody looks back at
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
-def run_service(where: Settings, rules: Rules, *, minutes: int, port: int) -> None:
-    """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
+def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: int, port: int, hub_port: int | None) -> None:
+    """Start the Prefect server (unless $PREFECT_API_URL names one) and the hub (unless it has no port), serve the deployments, follow what
+    `systems` push, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
-    known = os.environ.get("PREFECT_API_URL")
-    if known:
-        _serve(where, rules, minutes=minutes, alone=False)
-        return
-    with server(where, port=port, days=rules.retention_days) as url:
-        os.environ["PREFECT_API_URL"] = f"{url}/api"
-        when = "syncs as rules.yaml says" if rules.schedules else f"syncs every {minutes} minutes"
-        sys.stderr.write(f"Prefect UI: {url}   ({when}; Ctrl-C stops)\n")
-        _serve(where, rules, minutes=minutes, alone=True)
+    with ExitStack() as stack:
+        alone = "PREFECT_API_URL" not in os.environ
+        if alone:
+            url = stack.enter_context(server(where, port=port, days=rules.retention_days))
+            os.environ["PREFECT_API_URL"] = f"{url}/api"
+            when = "syncs as rules.yaml says" if rules.schedules else f"syncs every {minutes} minutes"
+            sys.stderr.write(f"Prefect UI: {url}   ({when}; Ctrl-C stops)\n")
+        if hub_port is not None:
+            sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
+        _serve(where, rules, systems, minutes=minutes, alone=alone)
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -100,18 +104,28 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
                 process.wait()
 
 
+@contextmanager
+def hub(where: Settings, *, port: int) -> Iterator[str]:
+    """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL."""
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port)]
+    with Kept(command, where.data / "hub.log") as kept:
+        _await_answer(kept.process, f"{url}/healthz", kept.log)
+        yield url
+
+
 def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _STARTUP
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ConnectorError(f"the Prefect server ended at once; {log} says why (is the port free?)")
+            raise ConnectorError(f"what should answer at {url} ended at once; {log} says why (is the port free?)")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
                 if answer.status == 200:
                     return
         except OSError:
             time.sleep(0.5)
-    raise ConnectorError(f"the Prefect server did not answer within {_STARTUP:.0f} s; see {log}")
+    raise ConnectorError(f"nothing answered at {url} within {_STARTUP:.0f} s; see {log}")
 
 
 def run_parameters(where: Settings) -> dict[str, str]:
@@ -119,33 +133,43 @@ def run_parameters(where: Settings) -> dict[str, str]:
     return {"folder": str(where.folder), **({"state": str(where.state)} if isinstance(where.state, Path) else {})}
 
 
-def _serve(where: Settings, rules: Rules, *, minutes: int, alone: bool) -> None:
-    from prefect import get_client  # noqa: PLC0415 - imported after its settings are in the environment
-    from prefect.runner import Runner  # noqa: PLC0415
-
-    from flows.deploy import ONE_AT_A_TIME, schedules  # noqa: PLC0415
-    from flows.service_runs import prepare  # noqa: PLC0415
+async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[Any]:
+    from flows.deploy import ONE_AT_A_TIME, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
     from flows.sync import plan, sync  # noqa: PLC0415
 
-    async def stay() -> None:
-        parameters = run_parameters(where)
-        async with get_client() as client:
-            await prepare(client, alone=alone)
-        regular = await sync.ato_deployment(
+    parameters = run_parameters(where)
+    return [
+        await sync.ato_deployment(
             name="handoff",
             schedules=[*schedules(rules, minutes=minutes)],
             parameters=parameters,
             description="Sync on a schedule.",
             concurrency_limit=ONE_AT_A_TIME,
-        )
-        look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
-        runner = Runner(pause_on_shutdown=False, limit=2)
+        ),
+        await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
+    ]
+
+
+def _serve(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: int, alone: bool) -> None:
+    from prefect import get_client  # noqa: PLC0415 - likewise
+    from prefect.runner import Runner  # noqa: PLC0415
+
+    from flows.service_push import dispatching  # noqa: PLC0415
+    from flows.service_runs import prepare  # noqa: PLC0415
+
+    async def stay() -> None:
+        async with get_client() as client:
+            await prepare(client, alone=alone)
+        runner = Runner(pause_on_shutdown=False, limit=4)
         runner.handle_sigterm = _as_ctrl_c  # type: ignore[method-assign]  # its own way out kills the run under way
-        for deployment in (regular, look):
-            await runner.aadd_deployment(deployment)
+        known = {
+            deployment.name: await runner.aadd_deployment(deployment) for deployment in await _deployments(where, rules, minutes=minutes)
+        }
         serving = asyncio.create_task(runner.start())
         try:
-            await asyncio.shield(serving)
+            with dispatching(where, known[PUSH], systems) if systems else nullcontext():
+                await asyncio.shield(serving)
         finally:
             await _end_runs(runner)
             serving.cancel()

@@ -26,8 +26,9 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Crashed
 
 from connectors.base import utc_now
+from flows.service import PUSH
 
-DEPLOYMENT = "handoff"  # of each flow
+DEPLOYMENT = "handoff"  # of each flow; those that follow pushes have one more
 ZOMBIES = "handoff: runs whose process is gone"
 SILENCE = timedelta(seconds=90)  # three heartbeats
 _PAGE = 200
@@ -38,7 +39,7 @@ async def prepare(client: PrefectClient, *, alone: bool) -> None:
     """Before anything is run: watch for runs that fall silent, close those that a killed process left open, and of runs that fell due meanwhile keep
     the last. `alone`: no other process runs our deployments, so that what is open is nobody's."""
     await watch_for_zombies(client)
-    found = await client.read_deployments(deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[DEPLOYMENT])))
+    found = await client.read_deployments(deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[DEPLOYMENT, PUSH])))
     ids = [one.id for one in found]
     if alone:
         await close_orphans(client, ids)

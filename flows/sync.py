@@ -202,7 +202,8 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     where = settings(Path(folder), state)
     records, told, systems = tuple(only or ()), tuple(pushed or ()), tuple(sources or ())
     options = Options(force=force, approve=approve, since=backfill, only=records, pushed=told, sources=systems)
-    await stand_in()
+    if not pushed:
+        await stand_in()
     await _wait(jitter_seconds)
     async with _session(where) as session:
         work = Work(session, options)

@@ -29,7 +29,7 @@ class Server:
         self.api = f"http://127.0.0.1:{self.port}/api"
 
     def start(self, every: int = 60) -> Any:
-        words = ("serve", "--port", str(self.port), "--every", str(every))
+        words = ("serve", "--no-hub", "--port", str(self.port), "--every", str(every))
         process = self.desk.start(*words, PREFECT_HOME=str(self.home))
         wait_for(lambda: answers(f"{self.api}/health") and bool(self.deployment()), 120)
         return process
@@ -40,7 +40,7 @@ class Server:
         return answer.json()
 
     def deployment(self) -> str:
-        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}})
+        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
         return str(found[0]["id"]) if found else ""
 
     def runs(self, *states: str) -> list[dict[str, Any]]:

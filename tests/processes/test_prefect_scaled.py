@@ -99,7 +99,7 @@ class Scaled:
         return answer.json()
 
     def sync(self) -> str:
-        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}})
+        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
         return str(found[0]["id"])
 
     def runs(self) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def served(desk: Desk) -> str:
     assert desk.do("sync").exit_code == 0
     desk.world.win(deal)
     base = f"http://127.0.0.1:{(port := free_port())}"
-    desk.start("serve", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
+    desk.start("serve", "--no-hub", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
     wait_for(lambda: answers(f"{base}/api/health") and bool(deployment(base)), 120)
     run = httpx.post(f"{base}/api/deployments/{deployment(base)}/create_flow_run", json={"state": {"type": "SCHEDULED"}}, timeout=20).json()
     wait_for(lambda: httpx.get(f"{base}/api/flow_runs/{run['id']}", timeout=20).json()["state_type"] == "COMPLETED", 120)
@@ -69,7 +69,7 @@ def found(base: str, what: str, **wanted: Any) -> list[dict[str, Any]]:
 
 
 def deployment(base: str) -> str:
-    known = found(base, "deployments", flows={"name": {"any_": ["sync"]}})
+    known = found(base, "deployments", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
     return str(known[0]["id"]) if known else ""
 
 
