@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import ConnectorError
+from flows.configuration import load
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
 def run_service(where: Settings, *, minutes: int, port: int) -> None:
-    """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
+    """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync`, `plan` and `reconcile`, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
     known = os.environ.get("PREFECT_API_URL")
@@ -103,8 +105,12 @@ def run_parameters(where: Settings) -> dict[str, str]:
 
 def _serve(where: Settings, *, minutes: int) -> None:
     from prefect.runner import Runner  # noqa: PLC0415 - imported after its settings are in the environment
+    from prefect.schedules import Cron  # noqa: PLC0415
 
     from flows.sync import plan, sync  # noqa: PLC0415
+    from flows.sync_reconcile import reconcile  # noqa: PLC0415
+
+    zone = load(where.folder, where.env, connect=False).configuration.rules.timezone
 
     async def stay() -> None:
         parameters = run_parameters(where)
@@ -116,9 +122,16 @@ def _serve(where: Settings, *, minutes: int) -> None:
             concurrency_limit=1,
         )
         look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
+        nightly = await reconcile.ato_deployment(
+            name="handoff",
+            schedule=Cron(NIGHTLY, timezone=zone),
+            parameters=parameters,
+            description="Read everything again, every night.",
+            concurrency_limit=1,
+        )
         runner = Runner(pause_on_shutdown=False, limit=2)
         runner.handle_sigterm = _as_ctrl_c  # type: ignore[method-assign]  # its own way out kills the run under way
-        for deployment in (regular, look):
+        for deployment in (regular, look, nightly):
             await runner.aadd_deployment(deployment)
         serving = asyncio.create_task(runner.start())
         try:
