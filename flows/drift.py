@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,6 +59,7 @@ class _Look:
         self._news: dict[str, str] = {}
         self._notes: list[Note] = []
         self._open: list[Link] = []
+        self._asked, self._people = set[str](), set[str]()
 
     async def __call__(self) -> None:
         begun, due = self._target.calls, self._due()
@@ -126,7 +127,7 @@ class _Look:
         links = outbox.project_links(key)
         if not outbox.of_project(key):
             inside = await self._target.children(project.remote_id)
-            await self._ask_for_people(links.values())
+            await self._meet(links.values())
             found = await self._compare(project, links, [remote, *inside])
             if not outbox.of_project(key) and outbox.project_links(key) == links:
                 self._add(found)
@@ -135,12 +136,12 @@ class _Look:
                 return
         self._tool.busy += 1
 
-    async def _ask_for_people(self, links: Iterable[Link]) -> None:
-        """Somebody the tool does not have was not taken off by a person."""
-        told = (link.base.get(name) for link in links for name in _PEOPLE)
-        emails = {one for value in told for one in ([value] if isinstance(value, str) else value or ()) if one}
-        if emails:
-            await self._target.people(sorted(emails))
+    async def _meet(self, links: Iterable[Link]) -> None:
+        """Learn which of the people we named the tool has: that it holds somebody else in the others' place is nobody's change."""
+        named = {person for link in links for field in _PEOPLE for person in _listed(link.base.get(field))} - self._asked
+        if named:
+            self._people |= await self._target.people(sorted(named))
+            self._asked |= named
 
     async def _compare(self, project: Link, links: Mapping[str, Link], inside: Sequence[Remote]) -> Tool:
         found, held = Tool(), {(one.kind, one.id): one for one in inside}
@@ -172,7 +173,7 @@ class _Look:
         return found
 
     def _differences(self, link: Link, project: Link, remote: Remote) -> Iterator[Difference]:
-        kind, written = link.item.kind, _carried(link.base, remote.fields)
+        kind, written = link.item.kind, _carried(link.base, remote.fields, self._people)
         kept = merge(
             base=written,
             want=written,
@@ -217,12 +218,20 @@ def _at(link: Link) -> tuple[ItemKind, str]:
     return link.item.kind, link.remote_id
 
 
-def _carried(base: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what we wrote, what the tool says anything about."""
+def _carried(base: Mapping[str, Any], held: Mapping[str, Any], people: Collection[str]) -> dict[str, Any]:
+    """Of what we wrote, what the tool can hold and says anything about."""
     carried = {field: value for field, value in base.items() if field in held}
     if "custom" in carried:
         carried["custom"] = {name: value for name, value in carried["custom"].items() if name in held["custom"]}
-    return carried
+    named = {field: carried.pop(field) for field in _PEOPLE if field in carried}
+    there = {field: tuple(one for one in _listed(value) if one in people) for field, value in named.items()}
+    return carried | {
+        field: value if isinstance(value, str) else there[field] for field, value in named.items() if there[field] or not value
+    }
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value else tuple(value or ())
 
 
 def _place(link: Link, project: Link, others: Sequence[str] = ()) -> Place:

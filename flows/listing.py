@@ -100,7 +100,7 @@ class _Kind:
 
     async def _read(self, until: int) -> bool:
         """Whether it is through."""
-        cursor, whole = self.position.cursor, False
+        cursor, whole, enough = self.position.cursor, False, False
         if self._source.calls < until and not self._session.stop.asked:
             async with aclosing(cast("AsyncGenerator[Page, None]", self._source.pull(self._kind, cursor or None))) as pages:
                 async for page in pages:
@@ -108,8 +108,9 @@ class _Kind:
                     self._shown |= {record.id for record in page.records}
                     self._session.progress(f"listing {self._kind}s", len(page.records), page.total)
                     cursor = page.cursor
-                    if self._source.calls >= until or self._session.stop.asked:
+                    if enough or self._session.stop.asked:
                         break
+                    enough = self._source.calls >= until  # one page more tells whether there is one, or it would never end
                 else:
                     whole = True
         now, done = stamp(self._session.runtime.clock()), self.position.done
@@ -150,7 +151,9 @@ class _Kind:
 
 
 def _mention(change: Change) -> Mention:
-    return Mention(change.source, _title(change.after or change.before), change.record.url, ", ".join(change.events) or "changed")
+    value = change.after or change.before
+    url = change.record.url or getattr(value, "url", "")
+    return Mention(change.source, _title(value), url, ", ".join(change.events) or "changed")
 
 
 def _title(value: object) -> str:
