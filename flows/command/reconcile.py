@@ -62,7 +62,7 @@ def reconcile(
 async def _reconcile(there: Settings, options: Options, most_calls: int, *, dry: bool, quiet: bool) -> Found:
     configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
-        async with session(configured, store=store, bars=bars) as ready:
+        async with session(there, configured, store=store, bars=bars) as ready:
             with closing(open_hub(there.state, now=ready.runtime.clock())) as hub:
                 found = await (preview if dry else run_reconcile)(ready, hub, options, most_calls=most_calls)
             if isinstance(found.summary.error, ConfigError) and not ready.standing_sources:
