@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, setup, state, sync, work
+from flows.command import care, look, reconcile, setup, state, sync, work
 from flows.command.access import access
 from flows.command.demo import demo
 from flows.command.deploy import deploy
@@ -52,6 +52,7 @@ for verb in (
     sync.plan,
     sync.sync,
     work.work,
+    reconcile.reconcile,
     look.explain,
     look.status,
     look.history,

@@ -20,7 +20,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from connectors.base import ConnectorError
 from engine.config import Rules
 from engine.schedule import Schedule, interval
-from flows.service import ROOT, quiet_settings
+from flows.service import NIGHTLY, ROOT, quiet_settings
 from flows.service_runs import DEPLOYMENT, watch_for_zombies
 from flows.settings import Settings, settings
 
@@ -34,6 +34,11 @@ def schedules(rules: Rules, *, minutes: int) -> list[DeploymentScheduleCreate]:
     if not rules.schedules:
         return [_create(_every(timedelta(minutes=minutes)), {}, 1)]
     return [_create(_when(one, rules.timezone), _asked(one), number) for number, one in enumerate(rules.schedules, start=1)]
+
+
+def nightly(rules: Rules) -> DeploymentScheduleCreate:
+    """When everything is read again: once a night in the time zone of rules.yaml."""
+    return _create(CronSchedule(cron=NIGHTLY, timezone=rules.timezone), {}, 1)
 
 
 def _when(wanted: Schedule, zone: str) -> CronSchedule | IntervalSchedule:
@@ -75,11 +80,12 @@ async def make_pool(client: PrefectClient) -> None:
 
 
 async def put_schedules(rules: Rules, *, minutes: int) -> None:
-    """Have the deployed `sync` start when rules.yaml says so."""
+    """Have what was deployed start when rules.yaml says so."""
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(f"sync/{DEPLOYMENT}")
-        wanted = [DeploymentScheduleUpdate(**one.model_dump(exclude={"replaces"})) for one in schedules(rules, minutes=minutes)]
-        await client.update_deployment(deployment.id, DeploymentUpdate(schedules=wanted))
+        for flow, wanted in (("sync", schedules(rules, minutes=minutes)), ("reconcile", [nightly(rules)])):
+            deployment = await client.read_deployment_by_name(f"{flow}/{DEPLOYMENT}")
+            put = [DeploymentScheduleUpdate(**one.model_dump(exclude={"replaces"})) for one in wanted]
+            await client.update_deployment(deployment.id, DeploymentUpdate(schedules=put))
 
 
 def run_deploy(where: Settings, rules: Rules, *, minutes: int) -> None:

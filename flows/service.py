@@ -21,6 +21,7 @@ from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PUSH = "push"  # the deployment whose runs follow pushes
+NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
 _EVENTS = 7  # days; many small rows that nobody looks back at
 _GRACE = 6.0  # seconds; more than a run takes to stop
@@ -134,8 +135,9 @@ def run_parameters(where: Settings) -> dict[str, str]:
 
 
 async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[Any]:
-    from flows.deploy import ONE_AT_A_TIME, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+    from flows.deploy import ONE_AT_A_TIME, nightly, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
     from flows.sync import plan, sync  # noqa: PLC0415
+    from flows.sync_reconcile import reconcile  # noqa: PLC0415
 
     parameters = run_parameters(where)
     return [
@@ -147,6 +149,13 @@ async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[A
             concurrency_limit=ONE_AT_A_TIME,
         ),
         await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await reconcile.ato_deployment(
+            name="handoff",
+            schedules=[nightly(rules)],
+            parameters=parameters,
+            description="Read everything again, every night.",
+            concurrency_limit=ONE_AT_A_TIME,
+        ),
         await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
     ]
 

@@ -7,7 +7,7 @@ cached or persisted by Prefect: a stage that is retried finds in the store what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import date, timedelta
@@ -205,27 +205,35 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     if not pushed:
         await stand_in()
     await _wait(jitter_seconds)
-    async with _session(where) as session:
+    async with opened(where) as session:
         work = Work(session, options)
-        summary = work.summary
-        begin(session, summary)
+        await carry_out(work)
+    return final(work.summary)
+
+
+async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None = None) -> None:
+    """The stages of one run, and `then` what is to follow in it, also when its plan was refused."""
+    session, summary = work.session, work.summary
+    begin(session, summary, work.options.kind)
+    try:
         try:
             await _stages(work)
         except UnsafePlan as error:
             summary.result, summary.error = "refused", error
-        except asyncio.CancelledError:
-            summary.result = "stopped"
-            raise
-        except Exception as error:
-            summary.result = "failed"
-            get_run_logger().error("%s: %s", type(error).__name__, error)
-            raise
-        finally:
-            finish(session, summary)
-            if listener := _listener.get():
-                listener[1].append(summary)
-        await _show_outcome(session, summary)
-    return _final(summary)
+        if then is not None and not session.stop.asked:
+            await then(work)
+    except asyncio.CancelledError:
+        summary.result = "stopped"
+        raise
+    except Exception as error:
+        summary.result = "failed"
+        get_run_logger().error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        finish(session, summary)
+        if listener := _listener.get():
+            listener[1].append(summary)
+    await _show_outcome(session, summary)
 
 
 async def _wait(most: int) -> None:
@@ -267,7 +275,7 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
         only: Only these records, e.g. salesforce:deal:006….
     """
     where = settings(Path(folder), state)
-    async with _session(where) as session:
+    async with opened(where) as session:
         work = Work(session, Options(since=backfill, only=tuple(only or ())))
         try:
             await pull_and_plan(work)
@@ -282,7 +290,8 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 
 
 @asynccontextmanager
-async def _session(where: Settings) -> AsyncIterator[Session]:
+async def opened(where: Settings) -> AsyncIterator[Session]:
+    """A run with everything open, in its turn. A signal lets it finish what is in flight, for a while."""
     runtime, listener = Runtime(), _listener.get()
     progress = listener[0] if listener else silent
     async with _connected(where, runtime) as ready:
@@ -424,7 +433,8 @@ def _counted(counts: Any) -> str:
     return ", ".join(f"{count} × {what}" for what, count in sorted(counts.items()))
 
 
-def _final(summary: Summary) -> State[Any]:
+def final(summary: Summary) -> State[Any]:
+    """The state a run ends in, by what it came to."""
     told = ", ".join(
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )

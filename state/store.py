@@ -114,6 +114,11 @@ class Store:
     def save_meta(self, key: str, value: str) -> None:
         self.db.execute(_SAVE_META, (key, value))
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """Everything noted under names that begin so, by the rest of the name."""
+        rows = self.db.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix))
+        return {key.removeprefix(prefix): value for key, value in rows}
+
     # snapshots
 
     def snapshots(self, system: str, kind: CrmKind, ids: Iterable[str]) -> dict[str, Snapshot]:
@@ -124,6 +129,11 @@ class Store:
     def all_snapshots(self, system: str, kind: CrmKind) -> Iterator[Snapshot]:
         rows = self.db.execute(f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0 ORDER BY id", (system, kind))  # noqa: S608
         return (_snapshot(row) for row in rows)
+
+    def ids(self, system: str, kind: CrmKind) -> set[str]:
+        """Ids of the records that are known and not deleted."""
+        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0", (system, kind))
+        return {row[0] for row in rows}
 
     def of_customer(self, system: str, customer: str) -> list[str]:
         """Ids of the deals that belong to a customer."""
