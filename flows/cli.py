@@ -17,6 +17,7 @@ from flows.command.deploy import deploy
 from flows.command.discover import discover
 from flows.command.hub import hub
 from flows.command.serve import serve
+from flows.command.webhooks import webhooks
 
 app = typer.Typer(
     name="handoff",
@@ -63,6 +64,7 @@ for verb in (
     app.command()(verb)
 app.add_typer(state.keeping, name="state")
 app.add_typer(access, name="access")
+app.add_typer(webhooks, name="webhooks")
 app.command()(hub)
 app.command()(serve)
 app.command()(deploy)
