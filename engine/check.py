@@ -126,6 +126,9 @@ class _Check:
         findings.unique("source", ((source, ("sources", number)) for number, source in enumerate(rules.sources)))
         findings.zone(rules.timezone, ("timezone",))
         findings.calendar(rules.calendar, ("calendar",))
+        for number, schedule in enumerate(rules.schedules):
+            for position, source in enumerate(schedule.sources):
+                findings.known("source", source, rules.sources, ("schedules", number, "sources", position))
         if rules.currencies:
             _currencies(rules.currencies, findings)
 

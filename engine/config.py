@@ -10,9 +10,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from engine.model import CrmKind, ProjectStatus
+from engine.schedule import Schedule
+from engine.section import Name, Section
 
 Event = Literal[
     "deal.created",
@@ -35,15 +37,7 @@ Event = Literal[
     "feedback.created",
     "feedback.updated",
 ]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 When = Annotated[str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value)]
-
-
-class Section(BaseModel):
-    """Shared settings of every section: immutable, unknown keys refused."""
-
-    # a number where text is wanted is that text: `values: {1: gold}` and `api_version: 61.0` need no quotes
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
 
 
 # rules.yaml
@@ -141,6 +135,12 @@ class Rules(Section):
     )
     currencies: Currencies | None = Field(None, description="Exchange rates for `convert`.")
     limits: Limits = Field(default_factory=Limits, description="Limits for one run.")
+    schedules: list[Schedule] = Field(
+        default_factory=list, description="When syncs start by themselves under Prefect; without it, as `handoff serve --every` says."
+    )
+    retention_days: int = Field(
+        90, ge=7, description="Days for which runs, reasons, settled work and answered questions are kept. What was made is known for ever."
+    )
     rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
 
 

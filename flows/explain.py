@@ -14,6 +14,7 @@ from engine.filters import ExpressionError
 from engine.mapping import MODELS
 from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
+from flows import reconciled
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
 from state import Link, Outbox, Run, Snapshot, Store
@@ -57,11 +58,13 @@ class Standing:
     last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
+    reconciled: str = ""
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
+        facts |= {"reconciled": self.reconciled}
         return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
 
 
@@ -76,12 +79,14 @@ def standing(store: Store) -> Standing:
         last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
+        reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
     )
 
 
 def _error(run: Run) -> str:
     """Why a run ended as it did, and for a refused one what to do."""
-    ways = f"; `handoff plan` shows what, `handoff sync --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
+    verb, look = ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
+    ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
     return f"{run.error}{ways}" if run.error else ""
 
 

@@ -67,6 +67,8 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
             store.save_cursor(system, kind, cursor, now)
         for (rule, source), day in pulled.backfilled.items():
             store.save_meta(f"backfilled:{rule}:{source}", day.isoformat())
+        for name, value in pulled.remembered.items():
+            store.save_meta(name, value)
         store.note(session.run, _notes(pulled, result), now)
 
 
@@ -82,6 +84,7 @@ def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
             yield Note(change.source, ", ".join(change.events), "", "passed", reason)
         if change.issues:
             yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
+    yield from pulled.notes
     for key, notes in result.notes.items():
         yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
 

@@ -62,13 +62,13 @@ def plan(result: Plan) -> RenderableType:
     return Group(*parts)
 
 
-def refusal(result: Plan, reasons: Sequence[str], *, what: str) -> RenderableType:
+def refusal(result: Plan, reasons: Sequence[str], *, what: str, verb: str = "sync") -> RenderableType:
     """Why a plan needs a person's word, how much each rule asks for, and the two ways to go on."""
     parts: list[RenderableType] = [Text()]
     if asked := by_rule(result):
         parts += [_asked(asked), Text()]
     parts += [Text(what, style="bold red"), *(Padding(Text(reason, style="red"), (0, 0, 0, 2), expand=False) for reason in reasons)]
-    ways = f"If it is meant: `handoff sync --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
+    ways = f"If it is meant: `handoff {verb} --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
     return Group(*parts, Text(ways, style="yellow"))
 
 

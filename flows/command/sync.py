@@ -197,12 +197,13 @@ def show_summary(summary: Summary, *, as_json: bool) -> None:
     if isinstance(summary.error, UnsafePlan):
         refusal = show.refusal(summary.plan, summary.error.reasons, what="Refused; nothing was done:")
         shown = Group(show.plan(summary.plan), refusal, Text(), shown)
-    code = _exit(summary)
+    code = exit_code(summary)
     screen.show(shown, {**show.as_data(summary), "exit_code": code.value})
     raise typer.Exit(code)
 
 
-def _exit(summary: Summary) -> Exit:
+def exit_code(summary: Summary) -> Exit:
+    """What a run's command ends with."""
     if summary.error is not None:
         return exit_of(summary.error)
     if summary.result == "stopped":
