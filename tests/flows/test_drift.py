@@ -100,6 +100,31 @@ async def test_a_project_that_is_gone_is_told_once(tmp_path: Path) -> None:
     assert len(world.projects()) == 2
 
 
+async def test_an_object_with_our_id_and_another_key_is_not_ours_and_one_that_is_back_is_told(tmp_path: Path) -> None:
+    world = await made(tmp_path, 2)
+    gid, other = world.projects()
+    notes = world.board.projects[gid]["html_notes"]
+    world.board.edit_project(gid, {"html_notes": world.board.projects[other]["html_notes"]}, world.person)
+    assert [one.name for one in (await told(world)).gone] == ["Deal 0 onboarding"]
+    world.board.edit_project(gid, {"html_notes": notes}, world.person)
+    first, second = await told(world), await told(world)
+    assert [[one.name for one in tool.back] for tool in (first, second)] == [["Deal 0 onboarding"], []]
+    assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] in ("gone", "back")] == ["back", "gone"]
+
+
+async def test_a_task_moved_to_another_project_is_told_and_compared_there(tmp_path: Path) -> None:
+    world = await made(tmp_path, 2)
+    home, other = world.projects()
+    gid = world.task("Scope")["gid"]
+    sections = {project: next(s for s in world.board.sections_of[project] if world.board.tasks_in[s]) for project in (home, other)}
+    world.board.tasks_in[sections[home]].remove(gid)
+    world.board.tasks_in[sections[other]].append(gid)
+    world.board.edit_task(gid, {"name": "Theirs"}, world.person)
+    tool = await told(world)
+    assert ([one.name for one in tool.moved], tool.gone, tool.twice) == (["Scope"], [], [])
+    assert fields(tool) == [("Scope", "name", "Scope", "Theirs")]
+
+
 async def test_projects_that_are_finished_or_archived_are_counted_and_left_in_peace_for_a_month(tmp_path: Path) -> None:
     world = await made(tmp_path, 3)
     done, away, _ = world.projects()

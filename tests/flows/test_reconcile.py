@@ -242,6 +242,23 @@ async def test_a_record_that_vanished_is_told_once_and_once_more_when_it_is_back
     assert world.shown() == ["Deal 0 onboarding"]
 
 
+async def test_what_is_back_before_the_increment_is_read_was_not_hidden(tmp_path: Path) -> None:
+    world, (deal, _) = await known(tmp_path, 2)
+    world.org.hold("Opportunity", deal, until=world.clock() + timedelta(days=2))
+
+    def show(request: Any) -> None:
+        query = str(request.url.params.get("q", ""))
+        if "FROM Opportunity WHERE SystemModstamp >=" in query and not any(row["Id"] == deal for row in world.org.rows("Opportunity")):
+            world.org._held = [(name, world.clock(), row) for name, _, row in world.org._held]
+            world.org.settle()
+            world.change(deal, NextStep="Call")
+
+    world.hook = show
+    found = await world.reconcile()
+    assert (hidden(found), missed(found), found.report.crms["salesforce"].kinds["deal"].hidden) == ([], [], 0)
+    assert hidden(await world.reconcile()) == back(await world.reconcile()) == []
+
+
 async def test_a_record_deleted_for_good_is_not_visible_any_more_and_nothing_else(tmp_path: Path) -> None:
     world, deals = await known(tmp_path, 3)
     world.org.hard_delete("Opportunity", deals[1], at=world.clock() - LONG_AGO)
