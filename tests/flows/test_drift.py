@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flows.reconcile import Found
 from flows.reconciled import Tool
 from state import Store
@@ -64,12 +66,14 @@ async def test_every_kind_of_field_is_compared(tmp_path: Path) -> None:
     kickoff = world.task("Kick off Deal 0")["gid"]
     world.board.edit_task(kickoff, {"assignee": world.person, "due_on": "2026-05-05"}, world.person)
     world.board.edit_task(world.task("Agenda")["gid"], {"name": "The agenda"}, world.person)
+    world.board.edit_task(world.task("Scope")["gid"], {"due_on": None, "start_on": None}, world.person)
     tool = await told(world)
     assert {(name, field) for name, field, _, _ in fields(tool)} >= {
         ("Kick off Deal 0", "assignee"),
         ("Kick off Deal 0", "due_on"),
         ("Agenda", "name"),
     }
+    assert [field for name, field, _, _ in fields(tool) if name == "Scope"] == ["due_on"], "without a due day Asana tells no start"
     assert ("Kick off Deal 0", "due_on", "2026-03-04", "2026-05-05") in fields(tool)
 
 
@@ -196,6 +200,15 @@ async def test_so_many_calls_a_night_and_the_rest_the_next_those_looked_at_longe
     seen = [name for one in looked for name in one]
     assert sorted(seen[:5]) == [f"Deal {number} onboarding" for number in range(5)]
     assert seen[5:10] == seen[:5][: len(seen[5:10])]
+
+
+async def test_what_is_not_looked_into_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await made(tmp_path, 5)
+    whole = (await told(world)).calls
+    monkeypatch.setattr("flows.drift._CHUNK", 1)
+    tool = await told(world, most_calls=1)
+    assert (tool.checked, tool.left) == (1, 4)
+    assert tool.calls < whole / 2
 
 
 async def test_wherever_it_dies_the_next_tells_all(tmp_path: Path) -> None:
