@@ -230,10 +230,11 @@ async def test_wherever_it_dies_the_next_tells_all(tmp_path: Path) -> None:
     assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] == "gone"] == ["gone"]
 
 
-async def test_a_tool_that_is_down_is_named_and_the_crm_is_read_all_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["GET .*", "GET .*/sections"], ids=["from the first", "when it is looked into"])
+async def test_a_tool_that_is_down_is_named_and_the_crm_is_read_all_the_same(path: str, tmp_path: Path) -> None:
     world = await made(tmp_path)
-    world.tool.fault("GET .*", "error_before", status=503, times=-1)
+    world.tool.fault(path, "error_before", status=503, times=-1)
     found: Found = await world.reconcile()
-    assert found.summary.result == "failed"
+    assert (found.summary.result, found.report.result) == ("failed", "failed")
     assert "asana" in found.summary.failures
     assert found.report.crms["salesforce"].kinds["deal"].whole
