@@ -239,7 +239,7 @@ class Store:
         return [Run(r[0], r[1], moment(r[2]), moment(r[3]) if r[3] else None, r[4], load(r[5]), r[6], r[7]) for r in rows]
 
     def forget_before(self, cut: datetime) -> int:
-        """Drop audit rows, ended runs and settled intents older than `cut`; links and snapshots stay. Gives how many rows went."""
+        """Drop audit rows, ended runs, settled intents and notices older than `cut`; links and snapshots stay. Gives how many rows went."""
         with self.transaction():
             gone = 0
             for statement in (
@@ -247,6 +247,7 @@ class Store:
                 "DELETE FROM run WHERE started_at < ? AND ended_at <> ''",
                 "DELETE FROM intent WHERE done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'",
                 "DELETE FROM orphan WHERE at < ?",
+                "DELETE FROM notice WHERE at < ? AND state <> 'due'",
             ):
                 gone += self.db.execute(statement, (stamp(cut),)).rowcount
         return gone
