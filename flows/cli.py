@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, setup, state, sync, work
+from flows.command import care, channels, look, setup, state, sync, work
 from flows.command.demo import demo
 from flows.command.discover import discover
 from flows.command.serve import serve
@@ -58,6 +58,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(state.keeping, name="state")
+app.add_typer(channels.telling, name="channels")
 app.command()(serve)
 app.command()(demo)
 

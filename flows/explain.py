@@ -16,8 +16,9 @@ from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Run, Snapshot, Store
+from state import Link, Notices, Outbox, Run, Snapshot, Store
 from state.codec import moment
+from state.notices import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,14 @@ class Standing:
     last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
+    traffic: Sequence[Traffic] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
-        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
+        told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
+        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts], **told}
 
 
 def standing(store: Store) -> Standing:
@@ -76,6 +79,7 @@ def standing(store: Store) -> Standing:
         last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
+        traffic=Notices(store).traffic(),
     )
 
 

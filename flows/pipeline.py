@@ -15,6 +15,7 @@ from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient
 from engine.plan import Plan
 from flows import logs, recovery
 from flows.apply import Applied, Drain, first
+from flows.notify import announce
 from flows.planning import commit, guard, plan
 from flows.pull import Pulled, pull
 from flows.session import Session, worst
@@ -169,17 +170,30 @@ async def run_sync(session: Session, options: Options) -> Summary:
     summary = Summary(session.run)
     begin(session, summary)
     try:
-        await _stages(session, options, summary)
-    except UnsafePlan as error:
-        summary.result, summary.error = "refused", error
-    except ConnectorError as error:
-        summary.result, summary.error = "failed", error
+        try:
+            await _stages(session, options, summary)
+        except UnsafePlan as error:
+            summary.result, summary.error = "refused", error
+        except ConnectorError as error:
+            summary.result, summary.error = "failed", error
+        await notify(session, summary)
     except BaseException as end:
         summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
         raise
     finally:
         finish(session, summary)
     return summary
+
+
+async def notify(session: Session, summary: Summary) -> None:
+    """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
+    if session.stop.asked or summary.helps:
+        return
+    reasons = summary.error.reasons if isinstance(summary.error, UnsafePlan) else ()
+    told = await announce(session, summary.error, plan_refused=reasons, digest=summary.plan.digest)
+    summary.counts.update(told)
+    if told["told"] and summary.result == "nothing to do":
+        summary.result = "done"
 
 
 async def run_work(session: Session, *, every: timedelta) -> Summary:

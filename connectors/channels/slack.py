@@ -16,6 +16,7 @@ from connectors.channels.message import SLACK, Message, cut, written
 from connectors.channels.settings import SecureAddress, Settings
 from connectors.http import Answer
 
+PER_MINUTE = 50
 _MOST = 3_900  # bytes; longer texts are hard to read, and beyond 40,000 characters Slack cuts them
 
 
@@ -25,7 +26,7 @@ class Slack(Settings):
     url: SecureAddress = Field(description="The webhook's address, https://hooks.slack.com/services/…")
 
     def open(self, name: str, runtime: Runtime) -> Bot:
-        return Bot(name, self.url, say=say, judge=judge, per_minute=50, runtime=runtime)
+        return Bot(name, self.url, say=say, judge=judge, per_minute=PER_MINUTE, runtime=runtime)
 
 
 def say(message: Message, at: datetime) -> Post:

@@ -95,6 +95,7 @@ def _status(found: Standing) -> Group:
         *([Padding(Text(found.last_error, style="red"), (0, 0, 0, 2), expand=False)] if found.last_error else []),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         *([Text(), show.in_doubt(found.doubts)] if found.doubts else []),
+        *([Text(), show.traffic(found.traffic)] if found.traffic else []),
         Text(),
         show.waiting(found.waiting),
     )
