@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from connectors.base import Ambiguous, ConnectorError, RateLimited, Rejected, Runtime
+from connectors.base import Ambiguous, ConnectorError, RateLimited, Rejected, Runtime, UnsafePlan
 from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
@@ -29,31 +29,32 @@ _GIVE_UP = timedelta(hours=24)
 _log = logs.get("notify")
 
 
-async def announce(session: Session, error: BaseException | None, *, plan_refused: Sequence[str] = (), digest: str = "") -> Counter[str]:
+async def announce(session: Session, error: BaseException | None, *, digest: str, is_whole: bool) -> Counter[str]:
     """Decide what there is to tell of a run that read and decided, and send what is due; gives how many messages were told, are late, were given up.
 
-    `error` is what ended the run, `plan_refused` why its plan (`digest`) was. What goes wrong is logged and left to the next run.
+    `error` is what ended the run, `digest` that of its plan; it `is_whole` unless it looked at some records only. What goes wrong here is logged and
+    left to the next run.
     """
     try:
         if session.configuration.rules.alerts is not None:
-            _decide(session, error, plan_refused, digest)
+            _decide(session, error, digest, is_whole=is_whole)
         return await deliver(session.store, session.loaded, session.runtime)
     except ConnectorError as trouble:
         _log.warning("nobody told", extra={"error": type(trouble).__name__})
         return Counter()
 
 
-def _decide(session: Session, error: BaseException | None, refused: Sequence[str], digest: str) -> None:
+def _decide(session: Session, error: BaseException | None, digest: str, *, is_whole: bool) -> None:
     now, store = session.runtime.clock(), session.store
     failures = session.gave_out()
     alerts = [alert for name, failure in failures.items() for alert in of_failure(name, failure)]
     if error is not None and error not in failures.values():
         alerts += of_failure("run", error)
     about: set[AlertKind] = {"failed", "waiting", "given_up"}
-    if refused or not alerts:
-        about.add("refused")  # a run that failed before does not know
-    if refused:
-        alerts.append(of_refusal(digest, refused))
+    if isinstance(error, UnsafePlan) or (is_whole and not alerts):
+        about.add("refused")  # a run that failed before, or looked at some records only, does not know
+    if isinstance(error, UnsafePlan):
+        alerts.append(of_refusal(digest, error.reasons))
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
     raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))
@@ -69,6 +70,7 @@ def _unasked(session: Session) -> set[str]:
     """Systems this run did not ask anything, so that it does not know how they are."""
     calls = Counter({name: source.calls for name, source in session.sources.items()})
     calls.update({name: target.calls for name, target in session.targets.items()})
+    calls.subtract(session.begun)
     return {name for name, count in calls.items() if not count}
 
 

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import logs, recovery
+from flows import hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.notify import announce
 from flows.planning import commit, guard, plan
@@ -32,12 +32,16 @@ Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "r
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not."""
+    """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not.
+
+    `only` are the records to look at; `pushed` are the systems whose records to look at are those that pushes told of.
+    """
 
     force: bool = False
     approve: str = ""
     since: date | None = None
     only: tuple[str, ...] = ()
+    pushed: tuple[str, ...] = ()
     patience: timedelta = timedelta(minutes=3)
 
 
@@ -79,24 +83,35 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
     session.reader.begin()
-    pulled = await pull(session, only=options.only, since=options.since)
+    pulled = await pull(session, only=options.only, since=options.since, pushed=options.pushed)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     planned = plan(session, pulled)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
 
 
-async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
-    """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan, or LeaseLost.
+async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> Mapping[str, int]:
+    """T1, if the plan is within its limits, forced, or exactly the one that was approved; gives counts. Raises UnsafePlan, or LeaseLost.
 
     From here on another process may read on while this one carries out what was decided.
     """
+    try:
+        _consent(session, result, options)
+    except UnsafePlan:
+        hints.settle(session, pulled.told)  # polling meets the same again
+        raise
+    commit(session, pulled, result, await recovery.look(session, pulled, result))
+    hints.settle(session, pulled.told)
+    missed = hints.note_missed(session, pulled.polled, pulled.told)
+    session.reader.end()
+    return {"missed by push": missed} if missed else {}
+
+
+def _consent(session: Session, result: Plan, options: Options) -> None:
     if options.approve and options.approve != result.digest:
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
     if not options.force and not options.approve:
         guard(session, result)
-    commit(session, pulled, result, await recovery.look(session, pulled, result))
-    session.reader.end()
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -146,8 +161,10 @@ async def report_back(session: Session) -> Counter[str]:
     counts: Counter[str] = Counter()
     if not session.reader.begin():
         return counts
+    told = [one for name in session.standing_targets for one in hints.take(session, name)]
     try:
         counts.update(await follow_progress(session))
+        hints.settle(session, [one for one in told if not session.has_failed("target", one.system)])
         counts.update(await write_back(session))
         counts["swept"] += await sweep(session)
     except LeaseLost as lost:
@@ -176,7 +193,7 @@ async def run_sync(session: Session, options: Options) -> Summary:
             summary.result, summary.error = "refused", error
         except ConnectorError as error:
             summary.result, summary.error = "failed", error
-        await notify(session, summary)
+        await notify(session, options, summary)
     except BaseException as end:
         summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
         raise
@@ -185,12 +202,12 @@ async def run_sync(session: Session, options: Options) -> Summary:
     return summary
 
 
-async def notify(session: Session, summary: Summary) -> None:
+async def notify(session: Session, options: Options, summary: Summary) -> None:
     """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
     if session.stop.asked or summary.helps:
         return
-    reasons = summary.error.reasons if isinstance(summary.error, UnsafePlan) else ()
-    told = await announce(session, summary.error, plan_refused=reasons, digest=summary.plan.digest)
+    is_whole = not options.only and not options.pushed
+    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
     summary.counts.update(told)
     if told["told"] and summary.result == "nothing to do":
         summary.result = "done"
@@ -264,7 +281,7 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
         summary.baselined = pulled.baselined
         summary.counts.update(pulled.counts)
         try:
-            await accept(session, pulled, summary.plan, options)
+            summary.counts.update(await accept(session, pulled, summary.plan, options))
         except UnsafePlan:
             if may_report(summary.plan):
                 await tell(session, options, summary)
@@ -309,6 +326,7 @@ def finish(session: Session, summary: Summary) -> None:
     calls: Counter[str] = Counter()
     for name, system in _systems(session):
         calls[name] += system.calls
+    calls.subtract(session.begun)
     summary.calls = dict(calls)
     counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
     counts |= {f"calls {name}": count for name, count in summary.calls.items()}

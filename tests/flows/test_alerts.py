@@ -104,6 +104,18 @@ async def test_a_refused_plan_is_told_once_however_it_grows(tmp_path: Path) -> N
     assert here.ops[1].startswith("Over, after 40 min: A plan was refused")
 
 
+async def test_a_look_at_some_records_does_not_say_that_a_plan_is_accepted(tmp_path: Path) -> None:
+    here = world(tmp_path, rules=RULES.replace("projects_per_run: 10", "projects_per_run: 1") + CHANNELS + ALERTS)
+    deals = await here.begin("One", "Two")
+    for deal in deals:
+        here.win(deal)
+    await here.sync()
+    await here.sync(only=(f"salesforce:deal:{deals[0]}",))
+    assert [text.split(",")[0] for text in here.ops] == ["A plan was refused"]
+    await here.sync()
+    assert here.ops[1].startswith("Over, after 40 min")
+
+
 # something waits for a person
 
 
