@@ -98,8 +98,11 @@ async def test_a_record_that_is_looked_at_again_is_told_of_once(tmp_path: Path) 
     world = Telling(tmp_path, rules=RULES + RULE + broken + CHANNELS)
     (deal,) = await world.begin()
     world.win(deal)
-    for _ in range(3):
-        assert (await world.sync()).plan.count("failed") == 1
+    for number in range(3):
+        run = await world.sync()
+        assert run.plan.count("failed") == 1
+        assert len(run.plan.notices) == (1 if number == 0 else 0)
+    assert any(decision.reason == "desk was told already" for decision in run.plan.decisions)
     assert len(world.desk) == 1
 
 
@@ -122,6 +125,20 @@ async def test_a_channel_that_is_down_for_hours_holds_nothing_up_and_is_told_whe
     await world.sync(minutes=70)
     assert [text.split(" is ")[0] for text in world.desk] == ["*One*", "*Two*"]
     assert {row["state"] for row in world.rows()} == {"sent"}
+
+
+async def test_a_channel_that_refused_is_left_alone_by_new_messages_too(tmp_path: Path) -> None:
+    world = Telling(tmp_path)
+    deals = await world.begin("One", "Two")
+    world.mouth.fault("POST /slack", "error_before", times=1, status=503)
+    world.win(deals[0])
+    await world.sync()
+    world.win(deals[1])
+    await world.sync(minutes=0.5)
+    assert [row["state"] for row in world.rows()] == ["due", "due"]
+    assert sum(world.mouth.seen.values()) == 1
+    await world.sync()
+    assert len(world.desk) == 2
 
 
 async def test_after_a_day_it_is_given_up_shown_and_can_be_tried_again(tmp_path: Path) -> None:
