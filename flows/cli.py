@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, reconcile, setup, state, sync, work
+from flows.command import care, channels, look, reconcile, setup, state, sync, work
 from flows.command.access import access
 from flows.command.demo import demo
 from flows.command.deploy import deploy
@@ -63,6 +63,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(state.keeping, name="state")
+app.add_typer(channels.telling, name="channels")
 app.add_typer(access, name="access")
 app.add_typer(webhooks, name="webhooks")
 app.command()(hub)

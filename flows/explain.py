@@ -17,8 +17,9 @@ from engine.rules import CompiledRule, Rulebook, context
 from flows import reconciled
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Run, Snapshot, Store
+from state import Link, Notices, Outbox, Run, Snapshot, Store
 from state.codec import moment
+from state.notices import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,14 @@ class Standing:
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
     reconciled: str = ""
+    traffic: Sequence[Traffic] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
-        facts |= {"reconciled": self.reconciled}
-        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
+        told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
+        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts], **told}
 
 
 def standing(store: Store) -> Standing:
@@ -80,6 +82,7 @@ def standing(store: Store) -> Standing:
         waiting=waiting(store),
         doubts=doubts(store),
         reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
+        traffic=Notices(store).traffic(),
     )
 
 

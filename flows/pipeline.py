@@ -16,6 +16,7 @@ from engine.plan import Plan
 from flows import gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.maintenance import forget
+from flows.notify import announce
 from flows.planning import commit, guard, plan
 from flows.pull import Around, Pulled, alone, pull
 from flows.session import Session, worst
@@ -201,6 +202,7 @@ async def run_sync(session: Session, options: Options, then: Then | None = None)
         await _attempt(session, options, summary)
         if then is not None and not session.stop.asked:
             await then(session, summary)
+        await notify(session, options, summary)
     except BaseException as end:
         summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
         raise
@@ -216,6 +218,17 @@ async def _attempt(session: Session, options: Options, summary: Summary) -> None
         summary.result, summary.error = "refused", error
     except ConnectorError as error:
         summary.result, summary.error = "failed", error
+
+
+async def notify(session: Session, options: Options, summary: Summary) -> None:
+    """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
+    if session.stop.asked or summary.helps:
+        return
+    is_whole = not options.only and not options.pushed
+    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
+    summary.counts.update(told)
+    if told["told"] and summary.result == "nothing to do":
+        summary.result = "done"
 
 
 async def run_work(session: Session, *, every: timedelta) -> Summary:

@@ -270,7 +270,7 @@ class Puller:
                 self._nothing_new(record)
                 return None
             pending[record.id] = _buried(known, record)
-            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted)
+            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted, since=known.modified_at)
         mapped = self._mapper.map(record)
         snapshot = _snapshot(record, mapped.value)
         if known and known.hash == snapshot.hash and not known.deleted:
@@ -281,7 +281,8 @@ class Puller:
         pending[record.id] = snapshot
         self._pulled.counts["issues"] += bool(mapped.issues)
         before = revive(self._kind, known.data) if known else None
-        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+        since = known.modified_at if known else ""
+        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues, since=since)
 
     def _nothing_new(self, record: Record) -> None:
         """As it was last seen, whatever an earlier page of this pull said of it."""
@@ -391,7 +392,7 @@ def _happened(value: Any, snapshot: Snapshot, zone: tzinfo) -> datetime:
 
 def _attach(change: Change, customers: dict[str, Customer]) -> Change:
     before, after = (_with_customer(value, customers) for value in (change.before, change.after))
-    return Change(change.record, before, after, change.events, change.at, change.issues)
+    return replace(change, before=before, after=after)
 
 
 def _with_customer(value: Any, customers: dict[str, Customer]) -> Any:

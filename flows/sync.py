@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from connectors.base import RateLimited, Runtime, StateHeld, Transient, UnsafePlan
+from connectors.base import ConnectorError, RateLimited, Runtime, StateHeld, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
 from flows import hints
@@ -39,6 +39,7 @@ from flows.pipeline import (
     gather,
     may_report,
     new_run_id,
+    notify,
     settle,
     tell,
 )
@@ -144,6 +145,12 @@ async def apply_plan(work: Work) -> None:
     absorb(work.summary, await apply(work.session, work.options))
 
 
+@task(name="tell people", **{**_STAGE, "retries": 0})
+async def tell_people(work: Work) -> None:
+    """Send what people are to be told, alerts included. What a channel does not take now is tried again by later runs."""
+    await notify(work.session, work.options, work.summary)
+
+
 @task(name="write back", **_STAGE)
 async def write_progress(work: Work) -> None:
     """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
@@ -227,9 +234,12 @@ async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None =
         raise
     except Exception as error:
         summary.result = "failed"
+        summary.error = error if isinstance(error, ConnectorError) else None
         get_run_logger().error("%s: %s", type(error).__name__, error)
         raise
     finally:
+        if summary.result != "stopped":
+            await tell_people(work)
         finish(session, summary)
         if listener := _listener.get():
             listener[1].append(summary)
@@ -397,6 +407,11 @@ async def _show_plan(planned: Plan) -> None:
         await acreate_table_artifact(
             [*rows, *others][:MOST_ROWS], key="plan", description=f"Plan {planned.digest}: {_counted(planned.counts())}"
         )
+    if planned.notices:
+        told = [
+            {"channel": one.channel, "text": one.text, "event": one.event, "why": one.why, "source": one.source} for one in planned.notices
+        ]
+        await acreate_table_artifact(told[:MOST_ROWS], key="messages", description=f"{len(told)} messages to people")
     if asked := by_rule(planned):
         counts = [{"rule": rule, **{what: of[what] for what in ("projects", "updates", "comments")}} for rule, of in sorted(asked.items())]
         await acreate_table_artifact(counts, key="by-rule", description="How much each rule asks for")

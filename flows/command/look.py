@@ -96,6 +96,7 @@ def _status(found: Standing) -> Group:
         *([Text.assemble(("Reconciled: ", "bold"), found.reconciled)] if found.reconciled else []),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         *([Text(), show.in_doubt(found.doubts)] if found.doubts else []),
+        *([Text(), show.traffic(found.traffic)] if found.traffic else []),
         Text(),
         show.waiting(found.waiting),
     )

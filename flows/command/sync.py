@@ -30,7 +30,7 @@ from flows.command.common import (
     session,
     where,
 )
-from flows.configuration import Loaded, at, connection_problems
+from flows.configuration import Loaded, at, channel_problems, connection_problems
 from flows.pipeline import Options, Summary, gather, run_sync
 from flows.planning import excess
 from flows.session import connect, worst
@@ -54,7 +54,7 @@ def check(
     with advice(as_json):
         there = where(folder)
         ready = loaded(there, connected=not offline)
-        if offline and (problems := connection_problems(ready.configuration)):
+        if offline and (problems := [*connection_problems(ready.configuration), *channel_problems(ready.configuration)]):
             raise ConfigError(problems)
         warnings = ready.configuration.warnings
         reports, drifted = ({}, []) if offline else run(_reports(ready))
