@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, setup, state, sync, work
+from flows.command import approvals, care, look, setup, state, sync, work
 from flows.command.demo import demo
 from flows.command.discover import discover
 from flows.command.serve import serve
@@ -57,6 +57,7 @@ for verb in (
     setup.schema,
 ):
     app.command()(verb)
+app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
 app.command()(serve)
 app.command()(demo)

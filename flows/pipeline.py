@@ -13,20 +13,21 @@ from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import logs, recovery
+from flows import approving, logs, recovery
 from flows.apply import Applied, Drain, first
-from flows.planning import commit, guard, plan
+from flows.planning import commit, excess, plan
 from flows.pull import Pulled, pull
 from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
-from state import Doubt
+from state import Doubt, Note
 from state.leases import READER
 
 _log = logs.get("pipeline")
 _LAST_ERRORS = 100
 _LEFT_ALONE = timedelta(minutes=5)
-Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "stopped", "failed"]
+_FEW = 5
+Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "waiting for approval", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ class Summary:
         own = [] if self.error is None or self.error in self.failures.values() else [str(self.error)]
         return "; ".join([*own, *(f"{name}: {error}" for name, error in self.failures.items())])
 
+    @property
+    def asked(self) -> str:
+        """Which records wait for a person's yes, in words; empty for none."""
+        held = [f"{one.number} ({one.title or one.source})" for one in self.plan.held if one.number]
+        more = f" and {len(held) - _FEW} more" if len(held) > _FEW else ""
+        return f"waiting for approval: {', '.join(held[:_FEW])}{more}; `handoff approvals` lists them" if held else ""
+
 
 def kind_of(error: BaseException | None) -> str:
     """The name an error goes by in `connectors.base`; empty for none."""
@@ -80,7 +88,7 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     session.reader.begin()
     pulled = await pull(session, only=options.only, since=options.since)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
-    planned = plan(session, pulled)
+    planned = approving.gate(session, pulled, plan(session, pulled), options.approve)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
 
@@ -88,13 +96,19 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
 async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
     """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan, or LeaseLost.
 
-    From here on another process may read on while this one carries out what was decided.
+    What waits for a person's yes was kept out of it, and whoever is to give it is asked now. From here on another process may read on while this one
+    carries out what was decided.
     """
-    if options.approve and options.approve != result.digest:
+    notes: list[Note] = []
+    exact, whole = options.approve == result.digest, pulled.is_whole and options.since is None
+    if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
-    if not options.force and not options.approve:
-        guard(session, result)
-    commit(session, pulled, result, await recovery.look(session, pulled, result))
+    if not options.force and not exact and (reasons := excess(session, result)):
+        notes = approving.permit(session, result, reasons, asks=whole)
+    approving.ask(session, result)
+    over = approving.over(session, pulled, result)
+    commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
+    approving.take_up(session, over, whole=whole)
     session.reader.end()
 
 
@@ -171,7 +185,7 @@ async def run_sync(session: Session, options: Options) -> Summary:
     try:
         await _stages(session, options, summary)
     except UnsafePlan as error:
-        summary.result, summary.error = "refused", error
+        summary.result, summary.error = refused(error), error
     except ConnectorError as error:
         summary.result, summary.error = "failed", error
     except BaseException as end:
@@ -261,6 +275,10 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
     settle(session, summary)
 
 
+def refused(error: UnsafePlan) -> Result:
+    return "waiting for approval" if error.approval else "refused"
+
+
 def may_report(refused: Plan) -> bool:
     """Whether the CRM hears of progress although its plan was refused: people may take days to approve. Not when the CRM itself seems at fault."""
     return not refused.alarms
@@ -282,7 +300,7 @@ def settle(session: Session, summary: Summary) -> None:
         summary.result = "with errors"
     elif summary.helps:
         summary.result = "helped"
-    elif left or summary.counts["write-back later"]:
+    elif left or summary.counts["write-back later"] or any(one.standing == "asks" for one in summary.plan.gated):
         summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"

@@ -39,6 +39,7 @@ from flows.pipeline import (
     gather,
     may_report,
     new_run_id,
+    refused,
     settle,
     tell,
 )
@@ -182,7 +183,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
         try:
             await _stages(work)
         except UnsafePlan as error:
-            summary.result, summary.error = "refused", error
+            summary.result, summary.error = refused(error), error
         except asyncio.CancelledError:
             summary.result = "stopped"
             raise
