@@ -97,12 +97,12 @@ _HELD_WAYS = (
 
 def _held(held: Sequence[Gated]) -> Table:
     table = Table(title="What waits for a person's yes", title_justify="left", title_style="bold", expand=True)
-    table.add_column("Approval", width=8)
+    table.add_column("Approval", no_wrap=True)
     table.add_column("Record", ratio=5)
     table.add_column("Would be done", ratio=3)
     table.add_column("Why", ratio=4, style="dim")
     for one in held[:MOST_ROWS]:
-        number = Text(str(one.number), style="bold yellow") if one.number else Text("a sync would ask", style="yellow")
+        number = Text(str(one.number), style="bold yellow") if one.number else Text("not asked yet", style="yellow")
         record = Text.assemble((plain(one.title), "bold"), f"\n{one.source}")
         done = ", ".join(f"{count} × {what}" for what, count in sorted(one.plan.counts().items()))
         table.add_row(number, record, f"{done}\n{one.plan.digest}", "\n".join(f"rule {rule} wants a person's yes" for rule in one.rules))

@@ -80,9 +80,8 @@ def _decide(number: int, answer: Answer, because: str, by: str, there: Settings,
             again = True
         else:
             one = approving.decide(there.state, number, answer, by=by or who(), words=because, now=utc_now())
-        told = (
-            f"{number} was answered so already: {approving.told(one, utc_now())}" if again else f"{number}  {one.title} {_DECIDED[answer]}"
-        )
+        said = f"Approval {number} ({one.title}) {_DECIDED[answer]}"
+        told = f"It was answered so already: {approving.told(one, utc_now())}" if again else said
         Screen(as_json).show(Text(plain(told)), {**approving.data(one, utc_now()), "again": again})
 
 

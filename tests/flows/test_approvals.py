@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import pytest
 
 from connectors.base import StateError, UnsafePlan
 from flows import approving
-from state.approvals import RUN, Answer, Approval
-from tests.flows.desk import Desk
+from state.approvals import RUN, Answer, Approval, Approvals
+from tests.flows.desk import Desk, local
 from tests.flows.files import ONBOARDING, RULES
-from tests.flows.world import World
+from tests.flows.world import Crash, Death, World
 
 ONBOARD = "    on: [deal.won]\n"
+LIMITS = "limits: {projects_per_run: 10,"
 ASKS = {"rules.yaml": RULES.replace(ONBOARD, ONBOARD + "    approval: true\n")}
-ABOVE = {"rules.yaml": RULES.replace("limits: {projects_per_run: 10,", "limits: {above: ask, projects_per_run: 1,")}
+ABOVE = {"rules.yaml": RULES.replace(LIMITS, "limits: {above: ask, projects_per_run: 1,")}
 
 
 def waiting(world: World) -> list[Approval]:
@@ -233,8 +235,9 @@ async def test_approving_the_limits_is_not_the_rules_yes(tmp_path: Path, way: st
     other = world.deal("Other")
     await world.sync()
     world.win(other)
-    await world.sync(**({"force": True} if way == "force" else {"approve": "e3b0c44298fc"}))
-    assert world.shown() == []
+    digest = (await world.sync()).plan.digest
+    run = await world.sync(**({"force": True} if way == "force" else {"approve": digest}))
+    assert (run.error, world.shown(), len(waiting(world))) == (None, [], 2)
 
 
 async def test_the_digest_of_a_record_that_waits_lets_it_go_at_the_command_line(tmp_path: Path) -> None:
@@ -295,7 +298,10 @@ async def test_a_customers_change_leaves_the_project_of_a_deal_that_waits_alone_
 
 
 async def test_a_customer_that_waits_is_shown_as_it_is_on_its_deals(tmp_path: Path) -> None:
-    world = World(tmp_path, files={"rules.yaml": RULES.replace("    on: [customer.tier_changed]\n", "    on: [customer.tier_changed]\n    approval: true\n")})
+    world = World(
+        tmp_path,
+        files={"rules.yaml": RULES.replace("    on: [customer.tier_changed]\n", "    on: [customer.tier_changed]\n    approval: true\n")},
+    )
     customer = world.account(Tier__c="Standard")
     deal = world.deal(AccountId=customer)
     await world.sync()
@@ -359,7 +365,9 @@ async def test_another_blueprint_is_another_question(tmp_path: Path) -> None:
 
 
 async def test_nobody_is_asked_about_half_of_a_plan(tmp_path: Path) -> None:
-    broken = RULES.replace(ONBOARD, ONBOARD + "    approval: true\n") + """
+    broken = (
+        RULES.replace(ONBOARD, ONBOARD + "    approval: true\n")
+        + """
   - name: ratio
     on: [deal.won]
     when: 1 / (deal.amount - 5000) > 0
@@ -367,6 +375,7 @@ async def test_nobody_is_asked_about_half_of_a_plan(tmp_path: Path) -> None:
       - set_status: at_risk
         on: onboarding
 """
+    )
     world = World(tmp_path, files={"rules.yaml": broken})
     deal = world.deal()
     await world.sync()
@@ -464,3 +473,220 @@ async def test_a_yes_to_a_whole_plan_counts_once(tmp_path: Path) -> None:
     run = await world.sync()
     assert run.result == "waiting for approval"
     assert only(world).number == 3
+
+
+# wherever a run dies
+
+
+@contextmanager
+def mortal(world: World) -> Iterator[None]:
+    """Deaths before and after each word that goes to the approvals, and not only to the state."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ask", "done", "withdraw", "expire"):
+            patch.setattr(Approvals, name, _dying(world, name, getattr(Approvals, name)))
+        yield
+
+
+def _dying(world: World, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        world.death.step(f"before asking: {name}")
+        found = real(*args, **kwargs)
+        world.death.step(f"after asking: {name}")
+        return found
+
+    return call
+
+
+async def perish(world: World, at: int) -> list[str]:
+    """A run that dies at a step, 0 for none; gives the steps it took."""
+    world.death = Death(at)
+    if at:
+        with pytest.raises(Crash):
+            await world.sync()
+    else:
+        await world.sync()
+    steps, world.death = world.death.steps, Death()
+    return steps
+
+
+async def each_death(fresh: Callable[[str], Awaitable[World]], mortal: Callable[[World], Any]) -> AsyncIterator[tuple[World, str]]:
+    """A world for each step up to the last one that has to do with approvals, after a run that died there."""
+    probe = await fresh("probe")
+    with mortal(probe):
+        steps = await perish(probe, 0)
+    last = max(number for number, step in enumerate(steps, 1) if step.startswith("after asking"))
+    assert last > 8, steps
+    for at, step in enumerate(steps[: last + 1], 1):
+        world = await fresh(str(at))
+        with mortal(world):
+            await perish(world, at)
+        yield world, f"{at} {step}"
+
+
+async def test_a_run_that_dies_anywhere_while_it_asks_has_asked_once(tmp_path: Path) -> None:
+    async def won(name: str) -> World:
+        world = World(tmp_path / name, files=ASKS)
+        deal = world.deal()
+        await world.sync()
+        world.win(deal)
+        return world
+
+    async for world, step in each_death(won, mortal):
+        early = [one.number for one in waiting(world)]
+        if early:
+            answer(world, 1)  # before any run says that it waits
+        else:
+            await world.sync()
+            answer(world, only(world).number)
+        await world.quiet()
+        assert (world.shown(), state_of(world, 1), waiting(world)) == (["Big deal onboarding"], "done", []), step
+
+
+@pytest.mark.parametrize("said", ["approved", "rejected"])
+async def test_an_answer_taken_up_by_a_run_that_dies_anywhere_is_taken_up_once(tmp_path: Path, said: Answer) -> None:
+    async def answered(name: str) -> World:
+        world, _ = await asked(tmp_path / name)
+        answer(world, 1, said)
+        return world
+
+    async for world, step in each_death(answered, mortal):
+        await world.quiet()
+        assert world.shown() == (["Big deal onboarding"] if said == "approved" else []), step
+        other = world.deal("Other")
+        await world.sync()
+        world.win(other)
+        await world.sync()
+        assert state_of(world, 1) == ("done" if said == "approved" else "rejected"), step
+        assert [one.number for one in waiting(world)] == [2], step
+
+
+async def test_a_run_above_its_limits_that_dies_after_its_decision_used_its_yes_up(tmp_path: Path) -> None:
+    files = {"rules.yaml": RULES.replace("limits: {projects_per_run: 10, updates_per_run: 50}", "limits: {above: ask, updates_per_run: 0}")}
+    world = World(tmp_path, files=files)
+    deal = world.deal()
+    await world.sync()
+    world.win(deal)
+    await world.quiet()
+    world.change(deal, NextStep="Call")
+    await world.sync()
+    answer(world, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approving, "take_up", lambda *_, **__: (_ for _ in ()).throw(Crash("after T1")))
+        with pytest.raises(Crash):
+            await world.sync()
+    assert state_of(world, 1) == "approved"
+    world.configure({"rules.yaml": RULES})
+    world.change(deal, NextStep="Write")
+    await world.quiet()
+    world.configure(files)
+    world.change(deal, NextStep="Call")
+    assert (await world.sync()).result == "waiting for approval"
+    assert (only(world).number, state_of(world, 1)) == (2, "done")
+
+
+async def test_on_postgresql_it_is_the_same(tmp_path: Path, fresh_state: Callable[[], str]) -> None:
+    world = World(
+        tmp_path,
+        files={"rules.yaml": ASKS["rules.yaml"].replace(LIMITS, "limits: {above: ask, projects_per_run: 1,")},
+    )
+    world.state = fresh_state()
+    assert waiting(world) == []
+    deals = [world.deal(f"Deal {number}") for number in range(3)]
+    await world.sync()
+    for deal in deals:
+        world.win(deal)
+    assert (await world.sync()).asked.startswith("waiting for approval: 1 (Deal 0), 2 (Deal 1), 3 (Deal 2)")
+    answer(world, 1)
+    answer(world, 2)
+    answer(world, 3, "rejected", "no")
+    run = await world.sync()
+    assert isinstance(run.error, UnsafePlan)
+    assert run.error.approval == 4
+    assert (len(world.shown()), [one.number for one in waiting(world)]) == (0, [4])
+    answer(world, 4)
+    await world.quiet()
+    assert sorted(world.shown()) == ["Deal 0 onboarding", "Deal 1 onboarding"]
+    assert [state_of(world, number) for number in (1, 2, 3, 4)] == ["done", "done", "rejected", "done"]
+
+
+# as people meet it
+
+
+def ask_at(desk: Desk, name: str = "Big deal") -> str:
+    desk.world.configure({**local({}), **ASKS})
+    deal = desk.world.deal(name)
+    assert desk.do("sync").exit_code == 0
+    desk.world.win(deal)
+    return deal
+
+
+def test_a_person_sees_what_waits_looks_at_it_and_approves_it(desk: Desk) -> None:
+    assert desk.told("approvals") == []
+    assert "Nothing waits for a person's yes." in desk.do("approvals").stdout
+    deal = ask_at(desk)
+    planned = desk.do("plan").stdout
+    assert "What waits for a person's yes" in planned
+    assert "not asked yet" in planned
+    assert desk.told("approvals") == []  # planning asks nobody
+    done = desk.do("sync")
+    assert done.exit_code == 1
+    assert "waiting for approval: 1 (Big deal); `handoff approvals` lists them" in done.stdout
+    assert desk.do("sync").exit_code == 0
+    (listed,) = desk.told("approvals")
+    assert (listed["number"], listed["subject"], listed["state"]) == (1, f"salesforce:deal:{deal}", "waiting")
+    assert "plan" not in listed
+    shown = desk.do("approvals", "show", "1").stdout
+    assert "create project Big deal onboarding" in shown
+    assert f"Plan {listed['digest']}: 2 × create dependency" in shown
+    assert desk.told("approvals", "show", "1")["plan"]["digest"] == listed["digest"]
+    status = desk.do("status").stdout
+    assert "Waiting for a person's yes: 1" in status
+    assert "Nothing waits for a person." in status
+    assert desk.told("status")["approvals"][0]["number"] == 1
+    assert "handoff approvals approve NUMBER" in desk.do("plan").stdout
+    (gated,) = desk.told("plan")["approvals"]
+    assert (gated["number"], gated["standing"], gated["plan"]["digest"]) == (1, "waits", listed["digest"])
+    told = desk.do("approvals", "approve", "1", "--by", "Mia", "--because", "paid")
+    assert (told.exit_code, "Approval 1 (Big deal) is approved" in told.stdout) == (0, True)
+    explained = desk.do("explain", deal).stdout
+    assert "approval 1: approved by Mia: paid" in explained
+    assert "held back deal.won" in explained
+    assert desk.do("sync").exit_code == 0
+    assert desk.world.shown() == ["Big deal onboarding"]
+    again = desk.told("approvals", "approve", "1")
+    assert (again["again"], again["state"]) == (True, "done")
+    assert "acted on deal.won" in desk.do("explain", deal).stdout
+
+
+def test_a_rejection_with_its_reason_is_told_to_whoever_asks_later(desk: Desk) -> None:
+    deal = ask_at(desk)
+    desk.do("sync")
+    assert desk.do("approvals", "reject", "1", "--because", "they have not paid", "--by", "Mia").exit_code == 0
+    assert desk.do("approvals", "reject", "1").exit_code == 0  # once more is no harm
+    refused = desk.do("approvals", "approve", "1")
+    assert (refused.exit_code, "1 does not wait for an answer any more; approval 1: rejected by Mia" in refused.stderr) == (2, True)
+    assert desk.do("sync").exit_code == 0
+    assert "approval 1: rejected by Mia: they have not paid" in desk.do("explain", deal).stdout
+    (listed,) = desk.told("approvals", "--all")
+    assert (listed["state"], listed["words"]) == ("rejected", "they have not paid")
+    unknown = desk.do("approvals", "show", "7")
+    assert (unknown.exit_code, "there is no approval 7" in unknown.stderr) == (2, True)
+
+
+def test_a_run_above_its_limits_says_under_which_number_it_waits(desk: Desk) -> None:
+    desk.world.configure({**local({}), **ABOVE})
+    deals = [desk.world.deal(f"Deal {number}") for number in range(2)]
+    desk.do("sync")
+    for deal in deals:
+        desk.world.win(deal)
+    done = desk.do("sync")
+    assert done.exit_code == 3
+    assert "Nothing was done; the plan waits for approval 1:" in done.stdout
+    assert "`handoff approvals approve 1`" in done.stdout
+    found = desk.told("sync")
+    assert (found["result"], found["approval"], found["exit_code"]) == ("waiting for approval", 1, 3)
+    assert desk.told("status")["last_error"].endswith("it waits for approval 1; `handoff approvals` lists what waits")
+    assert "A run above its limits: " in desk.do("approvals").stdout
+    desk.do("approvals", "approve", "1")
+    assert desk.do("sync").exit_code == 0
+    assert len(desk.world.shown()) == 2
