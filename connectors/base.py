@@ -14,7 +14,8 @@ An error's type says what is known about the effect and what to do next, never w
     ├── UnsafePlan        the plan is over its limits; nothing was done
     ├── QuotaExhausted    the CRM's daily budget is used up; stop the run, keep the cursor
     ├── LeaseLost         another process has taken over what this one was at; certainly not done by this one
-    └── StateError        the store cannot be used: held by another process, newer than this program, read-only, full
+    └── StateError        the store cannot be used: newer than this program, read-only, full
+        └── StateHeld     another process has it
 
 Messages say what, where and what to do next. They never hold a token or a whole body.
 """
@@ -112,6 +113,10 @@ class LeaseLost(ConnectorError):
 
 class StateError(ConnectorError):
     """The sync-state store cannot be used as asked."""
+
+
+class StateHeld(StateError):
+    """Another process has the store; it is free again when that one ends."""
 
 
 def utc_now() -> datetime:

@@ -5,20 +5,25 @@ A connector that can be pushed to has a module `push.py` with
     Settings                                       a pydantic model: the `push:` section of a mapping
     receive(settings, endpoint, delivery)          pure: is it genuine, which records does it name, how is it answered; raises Refused
 
-and, where the system lets itself be asked for pushes, `subscribe`, `subscriptions` (see `Subscribe`), or else HOW: what to do by hand.
+and, where the system lets itself be asked for pushes, `subscribe`, `subscriptions` (see `Subscribe`), or else HOW: what to do by hand,
+with `{url}` and `{token}` of the endpoint to be filled in.
+
+What the border has in common follows the contract: `posted`, `typed`, `parsed`, `same`, `timely` check; `at`, `word`, `named` read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from connectors.base import Runtime
-from engine.model import CrmKind, Hint
+from engine.model import CrmKind, Hint, HintKind
 
 Reason = Literal["method", "type", "size", "body", "signature", "stale", "path", "sender", "unexpected", "flood"]
 
@@ -83,7 +88,7 @@ class Endpoint:
 class PushSettings(BaseModel):
     """Shared settings of every `push:` section: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
 
 class Receive(Protocol):
@@ -115,3 +120,82 @@ class Subscribe(Protocol):
     async def __call__(
         self, connection: Any, settings: Any, place: Place, resources: Sequence[str], *, until: datetime, runtime: Runtime
     ) -> Sequence[Subscription]: ...
+
+
+# What every `receive` needs
+
+
+def posted(delivery: Delivery) -> None:
+    """Raises Refused for anything but a POST."""
+    if delivery.method != "POST":
+        raise Refused(405, "method")
+
+
+def typed(delivery: Delivery, media: str) -> None:
+    """Raises Refused for a body that does not call itself `media`, whatever the parameters."""
+    if delivery.headers.get("content-type", "").partition(";")[0].strip().lower() != media:
+        raise Refused(415, "type", f"the body is not {media}")
+
+
+def parsed(body: bytes) -> Any:
+    """A body as JSON, strictly: UTF-8, no key twice, no NaN, no nesting without end. Raises Refused."""
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, and a number of thousands of digits are ValueErrors
+        raise Refused(400, "body") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Refused(400, "body")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise Refused(400, "body")
+
+
+def same(given: object, secret: str) -> bool:
+    """Whether what was given is the secret; how long it takes says nothing about it. Where there is no secret, nothing is."""
+    return isinstance(given, str) and bool(secret) and hmac.compare_digest(given.encode(errors="surrogatepass"), secret.encode())
+
+
+def timely(stamp: str, now: datetime, *, per_second: Literal[1, 1000]) -> None:
+    """Raises Refused for a time stamp (seconds or milliseconds since 1970) that is more than five minutes from now, on either side."""
+    number = int(stamp) if stamp.isascii() and stamp.isdigit() and len(stamp) <= 15 else -1
+    if number < 0 or abs(now.timestamp() - number / per_second) > _TIMELY:
+        raise Refused(401, "stale")
+
+
+_TIMELY = 5 * 60
+
+
+def at(data: object, *path: str) -> Any:
+    """What lies at a path of keys; None where nothing does."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def word(data: object, *path: str) -> str:
+    """The text at a path of keys; empty where there is none."""
+    found = at(data, *path)
+    return found if isinstance(found, str) else ""
+
+
+def named(records: Iterable[tuple[HintKind | None, object]]) -> tuple[Hint, ...]:
+    """The hints at records, each once; what is of no kind of ours, and what cannot be an id, is none."""
+    found = ((kind, _id(value)) for kind, value in records)
+    return tuple(dict.fromkeys(Hint(kind, id) for kind, id in found if kind and id))
+
+
+def _id(value: object) -> str:
+    """A positive number or a short text without spaces and control characters; else empty."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        value = str(value)
+    fits = isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable() and " " not in value
+    return value if fits and isinstance(value, str) else ""
+
+
+_LONGEST_ID = 128

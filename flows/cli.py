@@ -11,8 +11,10 @@ import typer
 
 from flows import logs
 from flows.command import approvals, care, look, setup, state, sync, work
+from flows.command.access import access
 from flows.command.demo import demo
 from flows.command.discover import discover
+from flows.command.hub import hub
 from flows.command.serve import serve
 
 app = typer.Typer(
@@ -59,6 +61,8 @@ for verb in (
     app.command()(verb)
 app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
+app.add_typer(access, name="access")
+app.command()(hub)
 app.command()(serve)
 app.command()(demo)
 

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import approving, logs, recovery
+from flows import approving, hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.planning import commit, excess, plan
 from flows.pull import Pulled, pull
@@ -32,12 +32,16 @@ Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "r
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not."""
+    """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not.
+
+    `only` are the records to look at; `pushed` are the systems whose records to look at are those that pushes told of.
+    """
 
     force: bool = False
     approve: str = ""
     since: date | None = None
     only: tuple[str, ...] = ()
+    pushed: tuple[str, ...] = ()
     patience: timedelta = timedelta(minutes=3)
 
 
@@ -86,30 +90,46 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
     session.reader.begin()
-    pulled = await pull(session, only=options.only, since=options.since)
+    pulled = await pull(session, only=options.only, since=options.since, pushed=options.pushed)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     planned = approving.gate(session, pulled, plan(session, pulled), options.approve)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
 
 
-async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> None:
-    """T1, if the plan is within its limits, forced, or exactly the one that was approved. Raises UnsafePlan, or LeaseLost.
+async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> Mapping[str, int]:
+    """T1, if the plan is within its limits, forced, or exactly the one that was approved; gives counts. Raises UnsafePlan, or LeaseLost.
 
     What waits for a person's yes was kept out of it, and whoever is to give it is asked now. From here on another process may read on while this one
     carries out what was decided.
     """
-    notes: list[Note] = []
-    exact, whole = options.approve == result.digest, pulled.is_whole and options.since is None
-    if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
-        raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
-    if not options.force and not exact and (reasons := excess(session, result)):
-        notes = approving.permit(session, result, reasons, asks=whole)
+    try:
+        notes = _consent(session, pulled, result, options)
+    except UnsafePlan:
+        hints.settle(session, pulled.told)  # polling meets the same again
+        raise
     approving.ask(session, result)
     over = approving.over(session, pulled, result)
     commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
-    approving.take_up(session, over, whole=whole)
+    approving.take_up(session, over, whole=_is_all(pulled, options))
+    hints.settle(session, pulled.told)
+    missed = hints.note_missed(session, pulled.polled, pulled.told)
     session.reader.end()
+    return {"missed by push": missed} if missed else {}
+
+
+def _consent(session: Session, pulled: Pulled, result: Plan, options: Options) -> list[Note]:
+    """What a person's word there is for this plan, as notes; about a whole run's one is asked for. Raises UnsafePlan where one is needed."""
+    exact = options.approve == result.digest
+    if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
+        raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
+    reasons = [] if options.force or exact else excess(session, result)
+    return approving.permit(session, result, reasons, asks=_is_all(pulled, options)) if reasons else []
+
+
+def _is_all(pulled: Pulled, options: Options) -> bool:
+    """Whether a plan is what any run would come to, not what somebody asked for by hand or a push told of."""
+    return pulled.is_whole and options.since is None
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -159,8 +179,10 @@ async def report_back(session: Session) -> Counter[str]:
     counts: Counter[str] = Counter()
     if not session.reader.begin():
         return counts
+    told = [one for name in session.standing_targets for one in hints.take(session, name)]
     try:
         counts.update(await follow_progress(session))
+        hints.settle(session, [one for one in told if not session.has_failed("target", one.system)])
         counts.update(await write_back(session))
         counts["swept"] += await sweep(session)
     except LeaseLost as lost:
@@ -264,7 +286,7 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
         summary.baselined = pulled.baselined
         summary.counts.update(pulled.counts)
         try:
-            await accept(session, pulled, summary.plan, options)
+            summary.counts.update(await accept(session, pulled, summary.plan, options))
         except UnsafePlan:
             if may_report(summary.plan):
                 await tell(session, options, summary)
@@ -313,6 +335,7 @@ def finish(session: Session, summary: Summary) -> None:
     calls: Counter[str] = Counter()
     for name, system in _systems(session):
         calls[name] += system.calls
+    calls.subtract(session.begun)
     summary.calls = dict(calls)
     counts = {**summary.counts, **{f"baseline {kind}": count for kind, count in summary.baselined.items()}}
     counts |= {f"calls {name}": count for name, count in summary.calls.items()}

@@ -15,10 +15,12 @@ from connectors.base import Source
 from engine.events import Change, compare
 from engine.mapping import CHILDREN, MODELS, Mapper
 from engine.model import CrmKind, Customer, Deal, Record
+from flows import hints
 from flows.session import Session, worst
 from state import Note, Snapshot
 from state.codec import moment, stamp
 from state.held import sights
+from state.inbox import Told
 
 Place = tuple[str, CrmKind]
 ORDER: tuple[CrmKind, ...] = ("customer", "contact", "deal", "feedback")
@@ -30,8 +32,9 @@ class Pulled:
 
     `changes` by source; `history` to act on, with the rules that may (None: all); the snapshots and cursors that belong to them;
     `settled` are records that waited to be looked at again and are as they were last seen;
-    `backfilled` are the rules whose own backfill is in `history`, with the source it is of; `is_whole` unless just some records were asked for,
-    or a source gave out, of which then nothing is in here.
+    `backfilled` are the rules whose own backfill is in `history`, with the source it is of; `told` are the hints that were followed and `polled`
+    the changes found without them, with their moments; `is_whole` unless just some records were asked for, or a source gave out, of which then
+    nothing is in here.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
@@ -40,6 +43,8 @@ class Pulled:
     cursors: dict[Place, str] = field(default_factory=dict)
     settled: dict[Place, set[str]] = field(default_factory=dict)
     backfilled: dict[tuple[str, str], date] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    polled: dict[str, datetime] = field(default_factory=dict)
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     is_whole: bool = True
@@ -52,26 +57,31 @@ class Pulled:
         self.cursors |= part.cursors
         self.settled |= part.settled
         self.backfilled |= part.backfilled
+        self.told += part.told
+        self.polled |= part.polled
 
 
-async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`), whose cursors then stay where they are; with `since`, and for
-    rules that look back, history as well.
+async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: Sequence[str] = ()) -> Pulled:
+    """Everything that changed, or just the records named (`salesforce:deal:006…`) or those that pushes of some systems told of, whose cursors
+    then stay where they are; with `since`, and for rules that look back, history as well. What was told is read in any case, but for records named.
 
     A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one. A source that gives
     out leaves nothing but the pages of a baseline; its cursors stay, and the others go on. Raises its error when there are no others.
     """
     session.forgive("source")
-    total, looked_back = Pulled(is_whole=not only), _looked_back(session)
+    total, looked_back = Pulled(is_whole=not (only or pushed)), _looked_back(session)
     for name, source in session.sources.items():
-        part = Pulled()
+        if pushed and name not in pushed:
+            continue
+        part = Pulled(told=[] if only else hints.take(session, name))
         with session.apart("source", name):
-            await _pull(session, source, part, only)
+            await _pull(session, source, part, only, pushed=bool(pushed))
             if since is not None:
                 await _backfill(session, source, since, part, only=only)
-            if not only:
+            if not (only or pushed):
                 await _look_back(session, source, part, looked_back)
-            await _go_on_waiting(session, source, part, only)
+            named = only or ([told.source for told in part.told] if pushed else None)
+            await _go_on_waiting(session, source, part, named)
             total.take(part)
         total.is_whole = total.is_whole and not session.has_failed("source", name)
         total.counts.update(part.counts)
@@ -81,13 +91,17 @@ async def pull(session: Session, *, only: Sequence[str] = (), since: date | None
     return total
 
 
-async def _pull(session: Session, source: Source, pulled: Pulled, only: Sequence[str]) -> None:
+async def _pull(session: Session, source: Source, pulled: Pulled, only: Sequence[str], *, pushed: bool) -> None:
     for kind in sorted(source.kinds, key=ORDER.index):
         puller = _Puller(session, source, kind, pulled)
+        hinted = [told.hint.id for told in pulled.told if told.hint.kind == kind]
         if only and puller.is_baselined():
             await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{source.system}:{kind}:")])
+        elif pushed and puller.is_baselined():
+            await puller.read(hinted)
         else:
             await puller.pull()
+            await puller.read([id_ for id_ in hinted if id_ not in puller.seen])
     await _follow_customers(session, pulled)
 
 
@@ -107,6 +121,7 @@ class _Puller:
         self._pulled = pulled
         self._mapper = session.mappers[source.system]
         self._customers: dict[str, Customer] = {}
+        self.seen: set[str] = set()
 
     @property
     def _mark(self) -> str:
@@ -125,6 +140,8 @@ class _Puller:
         await self._recheck()
         async for page in self._source.pull(self._kind, self._session.store.cursor(*self._place)):
             await self._take(page.records)
+            self.seen.update(record.id for record in page.records)
+            self._pulled.polled |= {_source(one): one.modified_at for one in page.records if _source(one) in self._pulled.changes}
             self._pulled.cursors[self._place] = page.cursor
             self._session.progress(f"reading {self._kind}s", len(page.records), page.total)
 
@@ -316,10 +333,10 @@ async def _backfill(
         pulled.history.extend((change, rules) for change in await puller.with_customers(due))
 
 
-async def _go_on_waiting(session: Session, source: Source, pulled: Pulled, only: Sequence[str]) -> None:
+async def _go_on_waiting(session: Session, source: Source, pulled: Pulled, named: Sequence[str] | None) -> None:
     """What is held by what was planned for its history is history in this pull as well."""
     known = {(change.source, among) for change, among in pulled.history}
-    held = {name: sight for name, sight in sights(session.store).items() if sight.past and (not only or name in only)}
+    held = {name: sight for name, sight in sights(session.store).items() if sight.past and (named is None or name in named)}
     for kind in source.kinds:
         prefix = f"{source.system}:{kind}:"
         puller = _Puller(session, source, kind, pulled)

@@ -9,32 +9,35 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors.base import ConnectorError
+from flows.processes import Kept
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+PUSH = "push"  # the deployment whose runs follow pushes
 _STARTUP = 180.0
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
-def run_service(where: Settings, *, minutes: int, port: int) -> None:
-    """Start the Prefect server (unless $PREFECT_API_URL names one), serve `sync` and `plan`, and stay. Raises ConnectorError."""
+def run_service(where: Settings, systems: Sequence[str], *, minutes: int, port: int, hub_port: int | None) -> None:
+    """Start the Prefect server (unless $PREFECT_API_URL names one) and the hub (unless it has no port), serve the deployments, follow what
+    `systems` push, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
-    known = os.environ.get("PREFECT_API_URL")
-    if known:
-        _serve(where, minutes=minutes)
-        return
-    with server(where, port=port) as url:
-        os.environ["PREFECT_API_URL"] = f"{url}/api"
-        sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
-        _serve(where, minutes=minutes)
+    with ExitStack() as stack:
+        if "PREFECT_API_URL" not in os.environ:
+            url = stack.enter_context(server(where, port=port))
+            os.environ["PREFECT_API_URL"] = f"{url}/api"
+            sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
+        if hub_port is not None:
+            sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
+        _serve(where, systems, minutes=minutes)
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -82,18 +85,28 @@ def server(where: Settings, *, port: int) -> Iterator[str]:
                 process.wait()
 
 
+@contextmanager
+def hub(where: Settings, *, port: int) -> Iterator[str]:
+    """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL."""
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port)]
+    with Kept(command, where.data / "hub.log") as kept:
+        _await_answer(kept.process, f"{url}/healthz", kept.log)
+        yield url
+
+
 def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _STARTUP
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ConnectorError(f"the Prefect server ended at once; {log} says why (is the port free?)")
+            raise ConnectorError(f"what should answer at {url} ended at once; {log} says why (is the port free?)")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
                 if answer.status == 200:
                     return
         except OSError:
             time.sleep(0.5)
-    raise ConnectorError(f"the Prefect server did not answer within {_STARTUP:.0f} s; see {log}")
+    raise ConnectorError(f"nothing answered at {url} within {_STARTUP:.0f} s; see {log}")
 
 
 def run_parameters(where: Settings) -> dict[str, str]:
@@ -101,28 +114,36 @@ def run_parameters(where: Settings) -> dict[str, str]:
     return {"folder": str(where.folder), **({"state": str(where.state)} if isinstance(where.state, Path) else {})}
 
 
-def _serve(where: Settings, *, minutes: int) -> None:
-    from prefect.runner import Runner  # noqa: PLC0415 - imported after its settings are in the environment
+async def _deployments(where: Settings, *, minutes: int) -> list[Any]:
+    from flows.sync import plan, sync  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
 
-    from flows.sync import plan, sync  # noqa: PLC0415
-
-    async def stay() -> None:
-        parameters = run_parameters(where)
-        regular = await sync.ato_deployment(
+    parameters = run_parameters(where)
+    return [
+        await sync.ato_deployment(
             name="handoff",
             interval=timedelta(minutes=minutes),
             parameters=parameters,
             description="Sync on a schedule.",
             concurrency_limit=1,
-        )
-        look = await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do.")
-        runner = Runner(pause_on_shutdown=False, limit=2)
+        ),
+        await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
+    ]
+
+
+def _serve(where: Settings, systems: Sequence[str], *, minutes: int) -> None:
+    from prefect.runner import Runner  # noqa: PLC0415 - likewise
+
+    from flows.service_push import dispatching  # noqa: PLC0415
+
+    async def stay() -> None:
+        runner = Runner(pause_on_shutdown=False, limit=4)
         runner.handle_sigterm = _as_ctrl_c  # type: ignore[method-assign]  # its own way out kills the run under way
-        for deployment in (regular, look):
-            await runner.aadd_deployment(deployment)
+        known = {deployment.name: await runner.aadd_deployment(deployment) for deployment in await _deployments(where, minutes=minutes)}
         serving = asyncio.create_task(runner.start())
         try:
-            await asyncio.shield(serving)
+            with dispatching(where, known[PUSH], systems) if systems else nullcontext():
+                await asyncio.shield(serving)
         finally:
             await _end_runs(runner)
             serving.cancel()

@@ -35,6 +35,8 @@ from flows.configuration import Loaded, at
 from flows.named import NamedSource, NamedTarget
 from flows.reader import Reader
 from state import Continuity, Outbox, Store
+from state.database import Database
+from state.inbox import Inbox
 from state.leases import TERM
 
 Progress = Callable[[str, int, int | None], None]
@@ -51,6 +53,7 @@ class Session:
     """`progress(what, count, total)` hears of every step; `total` is None while it is not known.
 
     `term` is how long others wait for a process that went silent before they take over what it was at.
+    `hub` is the hub's database, where there is a use for it; `begun` are the calls each system had seen before, where it was open already.
     `failures` are the systems that gave out, by what they were used as, and why: they are left alone from then on, the others go on.
     """
 
@@ -64,6 +67,9 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     term: timedelta = TERM
     failures: Failures = field(default_factory=dict)
+    hub: Database | None = None
+    begun: Mapping[str, int] = field(default_factory=dict)
+    inbox: Inbox | None = field(init=False)
     mappers: dict[str, Mapper] = field(init=False)
     outbox: Outbox = field(init=False)
     reader: Reader = field(init=False)
@@ -73,6 +79,7 @@ class Session:
     def __post_init__(self) -> None:
         configuration = self.configuration
         self.mappers = {name: Mapper(configuration.mappings[name], name) for name in self.sources}
+        self.inbox = Inbox(self.hub) if self.hub is not None else None
         self.outbox = Outbox(self.store)
         self.reader = Reader(self.store, self.run, self.runtime)
         self.continuity = Continuity(self.store)

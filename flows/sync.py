@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from connectors.base import RateLimited, Runtime, Transient, UnsafePlan
+from connectors.base import RateLimited, Runtime, StateHeld, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
+from flows import hints
 from flows.apply import Stop
-from flows.configuration import load
 from flows.pipeline import (
     Options,
     Summary,
@@ -45,14 +45,16 @@ from flows.pipeline import (
 )
 from flows.planning import excess
 from flows.pull import Pulled
-from flows.session import Failures, Progress, Session, connect, silent
+from flows.session import Failures, Progress, Session, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
 from flows.waiting import waiting
+from flows.warm import Opened, Warm
 from flows.write_back import listen
 from state import Store
 
 MOST_ROWS = 1000
+_LONGEST_TURN, _LOOK = timedelta(minutes=15), 0.2  # how long a run waits for another to end; seconds between two looks
 _GRACE = 3.0  # seconds; whoever serves the flow ends as well, and has ten
 PATIENT = (RateLimited, Transient)
 
@@ -77,6 +79,8 @@ _STAGE: dict[str, Any] = {
 }
 
 
+_stop: ContextVar[Stop | None] = ContextVar("stop", default=None)
+_warm: ContextVar[Warm | None] = ContextVar("warm", default=None)
 _listener: ContextVar[tuple[Progress, list[Summary]] | None] = ContextVar("listener", default=None)
 
 
@@ -89,6 +93,17 @@ def following(progress: Progress) -> Iterator[list[Summary]]:
         yield seen
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def kept(warm: Warm, stop: Stop) -> Iterator[None]:
+    """For runs in this process: connectors that stay open from one to the next, and who ends them."""
+    tokens = _warm.set(warm), _stop.set(stop)
+    try:
+        yield
+    finally:
+        _warm.reset(tokens[0])
+        _stop.reset(tokens[1])
 
 
 class Work:
@@ -120,7 +135,7 @@ async def pull_and_plan(work: Work) -> None:
 @task(name="accept", **{**_STAGE, "retries": 0})
 async def accept_plan(work: Work) -> None:
     """Check the limits, then commit intents, snapshots, audit and cursors in one transaction."""
-    await accept(work.session, work.pulled, work.summary.plan, work.options)
+    work.summary.counts.update(await accept(work.session, work.pulled, work.summary.plan, work.options))
 
 
 @task(name="apply", **_STAGE)
@@ -150,6 +165,8 @@ def _name() -> str:
         told.append(f"since {parameters['backfill']}")
     if parameters.get("only"):
         told.append(f"only {', '.join(parameters['only'])}")
+    if parameters.get("pushed"):
+        told.append(f"told by {', '.join(parameters['pushed'])}")
     if parameters.get("force"):
         told.append("forced")
     return ", ".join(told)
@@ -163,6 +180,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     approve: str = "",
     backfill: date | None = None,
     only: list[str] | None = None,
+    pushed: list[str] | None = None,
 ) -> State[Any]:
     """Pull changes, plan, apply, write progress back. Safe to retry and to run again at any time.
 
@@ -173,9 +191,10 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
         approve: Digest of the plan to carry out, limits or not.
         backfill: Also act on what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
+        pushed: Only the records that pushes of these systems told of, and nobody has looked at yet.
     """
     where = settings(Path(folder), state)
-    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()))
+    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()), pushed=tuple(pushed or ()))
     async with _session(where) as session:
         work = Work(session, options)
         summary = work.summary
@@ -248,14 +267,43 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 
 @asynccontextmanager
 async def _session(where: Settings) -> AsyncIterator[Session]:
-    runtime = Runtime()
-    ready = load(where.folder, where.env)
-    with Store(where.state, now=runtime.clock()) as store:
-        async with connect(ready, runtime) as (sources, targets):
-            listener = _listener.get()
-            progress = listener[0] if listener else silent
-            with heeded(halt := Stop(), lambda: None, grace=_GRACE, insists=False):
-                yield Session(ready, store, sources, targets, new_run_id(runtime.clock()), runtime, progress, halt)
+    runtime, listener = Runtime(), _listener.get()
+    progress = listener[0] if listener else silent
+    async with _connected(where, runtime) as ready:
+        with (
+            await _turn(where, runtime) as store,
+            hints.opened(where, ready.loaded, runtime.clock()) as hub,
+            heeded(halt := _stop.get() or Stop(), lambda: None, grace=_GRACE, insists=False),
+        ):
+            run, begun = new_run_id(runtime.clock()), ready.calls if _warm.get() else {}
+            yield Session(ready.loaded, store, ready.sources, ready.targets, run, runtime, progress, halt, hub=hub, begun=begun)
+
+
+@asynccontextmanager
+async def _connected(where: Settings, runtime: Runtime) -> AsyncIterator[Opened]:
+    """Connectors for one run; those that are kept open, where a service keeps some, closed after an error."""
+    kept = _warm.get()
+    warm = kept or Warm(where, runtime)
+    try:
+        yield await warm.use()
+    except BaseException:
+        await warm.close()
+        raise
+    if kept is None:
+        await warm.close()
+
+
+async def _turn(where: Settings, runtime: Runtime) -> Store:
+    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while."""
+    until = runtime.clock() + _LONGEST_TURN
+    while True:
+        try:
+            return Store(where.state, now=runtime.clock())
+        except StateHeld as held:
+            if runtime.clock() >= until:
+                raise
+            get_run_logger().debug("waiting: %s", held)
+            await asyncio.sleep(_LOOK)
 
 
 # what people see

@@ -1,1 +1,1 @@
-"""The web app: where pushes arrive and people look."""
+"""The hub: the web application that takes what systems push, and shows people where things stand and what waits for them."""

@@ -114,6 +114,11 @@ class Inbox:
         rows = self._db.execute("SELECT system, count(*), min(first_at) FROM hint GROUP BY system ORDER BY system").fetchall()
         return {system: (count, moment(at)) for system, count, at in rows}
 
+    def last_told(self) -> dict[str, datetime]:
+        """For each system with hints that wait: when the last of them came."""
+        rows = self._db.execute("SELECT system, max(last_at) FROM hint GROUP BY system").fetchall()
+        return {system: moment(at) for system, at in rows}
+
     def note_missed(self, system: str, count: int, now: datetime) -> None:
         """Polling found changes that no push had told."""
         self._db.execute("UPDATE feed SET missed = missed + ?, missed_at = ? WHERE system = ?", (count, stamp(now), system))

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from connectors.base import StateError
+from connectors.base import StateError, StateHeld
 
 
 class Lock:
-    """Held from construction to `release`. Raises StateError naming the holder when somebody else has it."""
+    """Held from construction to `release`. Raises StateHeld naming the holder when somebody else has it."""
 
     def __init__(self, path: Path, *, now: datetime) -> None:
         self._path = path
@@ -27,7 +27,7 @@ class Lock:
         except OSError as error:
             holder = os.read(self._file, 500).decode("utf-8", "replace").strip()
             os.close(self._file)
-            raise StateError(
+            raise StateHeld(
                 f"the state is in use by {holder or 'another process'}; wait for it to end, or use another state file"
             ) from error
         note = f"process {os.getpid()} ({Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])}, since {now:%Y-%m-%d %H:%M:%S} UTC)"

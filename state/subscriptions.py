@@ -54,11 +54,10 @@ class Subscriptions:
             (system, resource, stamp(now + WINDOW)),
         )
 
-    def keep_secret(self, system: str, resource: str, sealed: str) -> None:
-        """The handshake took place; another one is not awaited."""
-        self._db.execute(
-            "UPDATE subscription SET secret = ?, open_until = '' WHERE system = ? AND resource = ?", (sealed, system, resource)
-        )
+    def keep_secret(self, system: str, resource: str, sealed: str, now: datetime) -> bool:
+        """The handshake took place; another one is not awaited. Whether one was awaited: if not, nothing is kept."""
+        statement = "UPDATE subscription SET secret = ?, open_until = '' WHERE system = ? AND resource = ? AND open_until > ?"
+        return bool(self._db.execute(statement, (sealed, system, resource, stamp(now))).rowcount)
 
     def save(self, found: Iterable[Subscribed], now: datetime) -> None:
         """What a system said it holds; secrets stay."""

@@ -22,6 +22,7 @@ asked = typer.Typer(invoke_without_command=True, help="What waits for a person's
 Number = Annotated[int, typer.Argument(help="The number `handoff approvals` shows.", metavar="NUMBER", min=1)]
 By = Annotated[str, typer.Option("--by", help="Who answers, where that is not the user of this machine.")]
 Words = Annotated[str, typer.Option("--because", help="Why, for those who ask later.")]
+Why = Annotated[str, typer.Option("--because", help="Why not, for those who ask later.")]
 _DECIDED = {
     "approved": "is approved; the next sync carries out exactly this plan, and asks again if it has changed by then.",
     "rejected": "is rejected; nothing is made of it, and nobody is asked again unless something else would be done.",
@@ -67,7 +68,7 @@ def approve(
 
 
 @asked.command("reject")
-def reject(number: Number, because: Words = "", by: By = "", folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
+def reject(number: Number, because: Why, by: By = "", folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Say no. Nothing is made of it; the reason is told to whoever asks."""
     _decide(number, "rejected", because, by, where(folder, state), as_json)
 

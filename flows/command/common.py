@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from connectors.base import AuthError, ConfigError, ConnectorError, LeaseLost, QuotaExhausted, Runtime, StateError, Transient, UnsafePlan
-from flows import show
+from flows import hints, show
 from flows.apply import Stop
 from flows.configuration import Loaded, at, load
 from flows.pipeline import new_run_id
@@ -164,16 +164,17 @@ def open_store(where: Settings, *, read_only: bool = False, existing: bool = Fal
 
 
 @asynccontextmanager
-async def session(ready: Loaded, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
+async def session(there: Settings, ready: Loaded, *, store: Store, bars: Bars, runtime: Runtime | None = None) -> AsyncIterator[Session]:
     """A run with everything open. The first SIGINT or SIGTERM lets it finish what is in flight, for a while; the second ends it at once."""
     world = runtime or Runtime()
     halt = Stop()
     with heeded(halt, _tell):
         async with connect(ready, world) as (sources, targets):
-            try:
-                yield Session(ready, store, sources, targets, new_run_id(world.clock()), world, bars, halt)
-            except ConfigError as error:
-                raise ConfigError([at(ready.configuration, error.system, p) for p in error.problems], system=error.system) from error
+            with hints.opened(there, ready, world.clock()) as hub:
+                try:
+                    yield Session(ready, store, sources, targets, new_run_id(world.clock()), world, bars, halt, hub=hub)
+                except ConfigError as error:
+                    raise ConfigError([at(ready.configuration, error.system, p) for p in error.problems], system=error.system) from error
 
 
 def _tell() -> None:

@@ -14,11 +14,14 @@ def serve(
     state: StateFile = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Minutes between two syncs.")] = 5,
     port: Annotated[int, typer.Option("--port", help="Port of the Prefect UI, on this machine only.")] = 4200,
+    hub_port: Annotated[int, typer.Option("--hub-port", help="Port of the hub, on this machine only.")] = 8770,
+    no_hub: Annotated[bool, typer.Option("--no-hub", help="Do not start the hub; it runs elsewhere, or pushes are not used.")] = False,
 ) -> None:
-    """Start what is needed to see and schedule syncs in the Prefect UI, and keep running. Stop with Ctrl-C."""
+    """Start what is needed to see and schedule syncs in the Prefect UI, to take pushes and follow them, and keep running. Stop with Ctrl-C."""
     with advice():
         there = where(folder, state)
-        loaded(there)
+        ready = loaded(there)
         from flows.service import run_service  # noqa: PLC0415 - Prefect takes seconds to import and no other verb needs it
 
-        run_service(there, minutes=every, port=port)
+        systems = [name for name in ready.pushes if name in (*ready.configuration.rules.sources, *ready.targets)]
+        run_service(there, systems, minutes=every, port=port, hub_port=None if no_hub else hub_port)

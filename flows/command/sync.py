@@ -137,7 +137,7 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
 async def _plan(there: Settings, options: Options, *, quiet: bool) -> tuple[Summary, list[str]]:
     configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
-        async with session(configured, store=store, bars=bars) as ready:
+        async with session(there, configured, store=store, bars=bars) as ready:
             try:
                 pulled, planned = await gather(ready, _named(options, ready.sources))
             finally:
@@ -183,7 +183,7 @@ def sync(
 async def _sync(there: Settings, options: Options, *, quiet: bool) -> Summary:
     configured = loaded(there)  # first: a configuration that is wrong leaves no state behind
     with open_store(there) as store, Bars(quiet=quiet) as bars:
-        async with session(configured, store=store, bars=bars) as ready:
+        async with session(there, configured, store=store, bars=bars) as ready:
             summary = await run_sync(ready, _named(options, ready.sources))
             if isinstance(summary.error, ConfigError) and not ready.standing_sources:
                 raise summary.error

@@ -35,6 +35,6 @@ async def _work(there: Settings, every: timedelta, term: timedelta, *, quiet: bo
     with open_store(there, existing=True) as store, Bars(quiet=quiet) as bars:
         if not store.db.shared:
             raise StateError(f"{store.db.name} is a file, which one process uses at a time; more workers need a state on PostgreSQL")
-        async with session(configured, store=store, bars=bars) as ready:
+        async with session(there, configured, store=store, bars=bars) as ready:
             ready.term = term
             return await run_work(ready, every=every)

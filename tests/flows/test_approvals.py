@@ -661,8 +661,9 @@ def test_a_person_sees_what_waits_looks_at_it_and_approves_it(desk: Desk) -> Non
 def test_a_rejection_with_its_reason_is_told_to_whoever_asks_later(desk: Desk) -> None:
     deal = ask_at(desk)
     desk.do("sync")
+    assert desk.do("approvals", "reject", "1").exit_code == 2  # without a reason
     assert desk.do("approvals", "reject", "1", "--because", "they have not paid", "--by", "Mia").exit_code == 0
-    assert desk.do("approvals", "reject", "1").exit_code == 0  # once more is no harm
+    assert desk.do("approvals", "reject", "1", "--because", "twice").exit_code == 0  # once more is no harm
     refused = desk.do("approvals", "approve", "1")
     assert (refused.exit_code, "1 does not wait for an answer any more; approval 1: rejected by Mia" in refused.stderr) == (2, True)
     assert desk.do("sync").exit_code == 0

@@ -215,7 +215,7 @@ async def test_a_run_helps_while_another_process_reads(desk: Desk, fresh_state: 
 
 def test_the_form_in_the_ui_has_a_field_with_a_word_on_each_parameter() -> None:
     schema = load_flow_from_entrypoint("flows/sync.py:sync").parameters
-    assert list(schema.properties) == ["folder", "state", "force", "approve", "backfill", "only"]
+    assert list(schema.properties) == ["folder", "state", "force", "approve", "backfill", "only", "pushed"]
     assert not schema.required
     assert all(field.get("description") for field in schema.properties.values())
     assert schema.properties["force"]["type"] == "boolean"

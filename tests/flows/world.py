@@ -6,15 +6,15 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlite_utils import Database
 
 from connectors.base import Runtime
+from engine.model import Hint
 from flows.apply import Stop
 from flows.configuration import Loaded, load
 from flows.pipeline import Options, Summary, new_run_id, run_sync
@@ -23,6 +23,9 @@ from sandbox.asana import Asana
 from sandbox.salesforce import Salesforce
 from sandbox.web import InProcess, Sandbox
 from state import Outbox, Store
+from state.database import Database
+from state.hub import open_hub
+from state.inbox import Arrivals, Inbox, Told
 from tests.flows.files import write_files
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -133,6 +136,7 @@ class World:
         self.hook: Callable[[httpx.Request], None] | None = None
         self.stop = Stop()
         self.death = Death()
+        self.is_pushed = False
 
     def configure(self, files: dict[str, str]) -> None:
         write_files(self.folder, files)
@@ -164,8 +168,10 @@ class World:
         try:
             loaded = self.loaded
             async with connect(loaded, runtime) as (sources, targets):
-                session = Session(loaded, opened, sources, targets, new_run_id(self.clock()), runtime, stop=self.stop)
-                return await run_sync(session, Options(**options))
+                run = new_run_id(self.clock())
+                with closing(self.hub()) if self.is_pushed else nullcontext() as hub:
+                    session = Session(loaded, opened, sources, targets, run, runtime, stop=self.stop, hub=hub)
+                    return await run_sync(session, Options(**options))
         finally:
             opened.close()
 
@@ -176,6 +182,27 @@ class World:
             assert len(runs) < most, [(run.result, run.errors) for run in runs]
             runs.append(await self.sync())
         return runs
+
+    # what pushes tell
+
+    def hub(self) -> Database:
+        return open_hub(self.state, now=self.clock())
+
+    def tell(self, *ids: str, kind: Any = "deal", system: str = "salesforce") -> None:
+        """A push names records; from now on runs look into the inbox."""
+        self.is_pushed = True
+        arrived = Arrivals()
+        arrived.add(system, [Hint(kind, id_) for id_ in ids], events=len(ids))
+        with closing(self.hub()) as db:
+            Inbox(db).store(arrived, self.clock())
+
+    def hints(self) -> list[Told]:
+        with closing(self.hub()) as db:
+            return Inbox(db).take(["salesforce", "asana"])
+
+    def missed(self) -> int:
+        with closing(self.hub()) as db:
+            return Inbox(db).feeds()["salesforce"].missed
 
     # what happens in the CRM
 

@@ -1,0 +1,1 @@
+"""DingTalk: its events are understood; there is no connector that writes to it yet."""

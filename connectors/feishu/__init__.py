@@ -1,0 +1,1 @@
+"""Feishu and Lark: their events are understood; there is no connector that writes to them yet."""

@@ -1,0 +1,1 @@
+"""Webhooks of any system that can send JSON with a secret or a signature."""

@@ -1,0 +1,55 @@
+"""Processes that a service keeps: started again when they die, ended with it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flows import logs
+
+_log: logging.Logger = logs.get("service")
+_ENDS, _LOOK, _LONGEST = 12.0, 0.5, 30.0
+
+
+class Kept:
+    """A command that runs for as long as the block lasts; what it says goes to `log`. When it dies it is started again, after a pause that grows."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self._command, self.log = list(command), log
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.process = self._start()
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._keeper.join()
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=_ENDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(self._command, stdout=output, stderr=output)  # noqa: S603 - our own interpreter and fixed words
+
+    def _keep(self) -> None:
+        pause = _LOOK
+        while not self._ended.wait(pause):
+            if self.process.poll() is None:
+                pause = _LOOK
+                continue
+            _log.error("a process died and is started again", extra={"command": self._command[:3], "code": self.process.returncode})
+            self.process = self._start()
+            pause = min(_LONGEST, pause * 2)

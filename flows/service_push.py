@@ -1,0 +1,140 @@
+"""Runs for what pushes told, in this process: no new process for each, connections that stay open. Every one is a run of a deployment all the same,
+seen and cancelled in the UI, and tried again from there like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.worker import EventsWorker
+from prefect.flow_engine import run_flow_async
+from prefect.logging.handlers import APILogWorker
+from prefect.states import Cancelled, Pending
+
+from connectors.base import Runtime, Transient
+from flows import logs
+from flows.apply import Stop
+from flows.dispatch import Dispatcher
+from flows.pipeline import Summary
+from flows.session import silent
+from flows.settings import Settings
+from flows.sync import following, kept, sync
+from flows.warm import Warm
+from state.hub import open_hub
+from state.inbox import Inbox
+
+_LOOK, _SELDOM = 0.2, 10  # seconds between two looks for a stop; how many of them there are to one for a run that was cancelled
+_ENDS, _AGAIN = 5.0, 2.0
+_log = logs.get("push")
+
+
+class PushRuns:
+    """Starts a run of the deployment for what some systems told, and sees it through."""
+
+    def __init__(self, where: Settings, deployment: UUID, warm: Warm, stop: Stop) -> None:
+        self._where, self._deployment, self._warm, self._stop = where, deployment, warm, stop
+
+    async def __call__(self, systems: Sequence[str]) -> Collection[str]:
+        """Gives the systems that gave out. Raises Transient when Prefect's server is away."""
+        halt = Stop()
+        async with _client() as client:
+            run = await client.create_flow_run_from_deployment(self._deployment, parameters={"pushed": list(systems)}, state=Pending())
+            watch = asyncio.create_task(_heed(client, run.id, self._stop, halt))
+            try:
+                with kept(self._warm, halt), following(silent) as seen:
+                    await run_flow_async(sync, flow_run=run, parameters=dict(run.parameters), return_type="state")
+            finally:
+                watch.cancel()
+            await _settle_cancelled(client, run.id)
+        gave_out = _gave_out(seen, systems)
+        if gave_out:
+            await self._warm.close()
+        return gave_out
+
+
+def _gave_out(seen: Sequence[Summary], systems: Sequence[str]) -> Collection[str]:
+    """All, when the run came to nothing, or another process was reading; else those that failed in it."""
+    if not seen or seen[-1].helps:
+        return systems
+    return seen[-1].failures.keys() or (systems if seen[-1].result == "failed" else ())
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[PrefectClient]:
+    import httpx  # noqa: PLC0415 - the errors of Prefect's own client
+
+    try:
+        async with get_client() as client:
+            yield client
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise Transient(f"the Prefect server does not answer ({type(error).__name__})") from error
+
+
+async def _heed(client: PrefectClient, run: UUID, service: Stop, halt: Stop) -> None:
+    """Who stops the service, or cancels the run in the UI, stops the run."""
+    looks = 0
+    while not halt.asked:
+        await asyncio.sleep(_LOOK)
+        looks += 1
+        halt.asked = service.asked or (looks % _SELDOM == 0 and await _is_cancelled(client, run))
+
+
+async def _is_cancelled(client: PrefectClient, run: UUID) -> bool:
+    state = (await client.read_flow_run(run)).state
+    return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
+
+
+async def _settle_cancelled(client: PrefectClient, run: UUID) -> None:
+    """A run somebody cancels is asked to stop and did; whoever asked sees that it ended."""
+    state = (await client.read_flow_run(run)).state
+    if state is not None and state.type == StateType.CANCELLING:
+        await client.set_flow_run_state(run, Cancelled(message="stopped; what was committed is kept"), force=True)
+
+
+async def _dispatch(where: Settings, deployment: UUID, systems: Sequence[str], stop: Stop) -> None:
+    runtime = Runtime()
+    warm = Warm(where, runtime)
+    with closing(open_hub(where.state, now=runtime.clock())) as db:
+        try:
+            await Dispatcher(Inbox(db), systems, PushRuns(where, deployment, warm, stop), runtime, stop)()
+        finally:
+            await warm.close()
+            await _tell_the_rest()
+
+
+async def _tell_the_rest() -> None:
+    """Prefect tells its server of runs from threads of its own; at the end of the process they would wait for a server that is gone by then."""
+    for worker in (EventsWorker, APILogWorker):
+        done = worker.drain_all(timeout=2)
+        if inspect.isawaitable(done):
+            await done
+
+
+@contextmanager
+def dispatching(where: Settings, deployment: UUID, systems: Sequence[str]) -> Iterator[None]:
+    """Follow pushes for as long as the block lasts. In a thread of its own: there no signal ends a run half-way, and whoever serves goes on."""
+    stop = Stop()
+
+    def work() -> None:
+        while not stop.asked:
+            try:
+                asyncio.run(_dispatch(where, deployment, systems, stop))
+            except Exception as error:  # noqa: BLE001 - whatever it is, pushes are followed again
+                _log.error("following pushes failed", extra={"error": type(error).__name__, "told": str(error)[:500]})
+                time.sleep(_AGAIN)
+
+    thread = threading.Thread(target=work, name="dispatch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.asked = True
+        thread.join(_ENDS)

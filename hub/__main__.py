@@ -1,0 +1,3 @@
+from hub.command import main
+
+main()

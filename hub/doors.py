@@ -1,0 +1,89 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from hub import web
+from hub.access import Visitor
+from hub.desk import Desk
+from hub.guard import COOKIE
+from hub.sessions import LASTS
+from hub.show import Show
+
+_LARGEST = 64 << 10
+Fields = dict[str, str]
+
+
+async def fields(request: Request) -> Fields:
+    """What a form holds. Raises 413 for more than any form of ours does."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST:
+            raise HTTPException(413, "that is more than the form has room for")
+    text = body.decode("utf-8", "replace")
+    return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=50).items()}
+
+
+def visitor(request: Request) -> Visitor:
+    """Whoever asks; the guard let them in."""
+    found: Visitor | None = request.state.visitor
+    if found is None:
+        raise HTTPException(401, "sign in first")
+    return found
+
+
+def back(asked: str) -> str:
+    """A path of ours, whatever was asked for."""
+    return asked if asked.startswith("/") and not asked.startswith(("//", "/\\")) and asked.isprintable() else "/"
+
+
+def let_in(request: Request, cookie: str, to: str) -> Response:
+    """With a session, and on to where they wanted to go."""
+    answer = RedirectResponse(back(to), 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, cookie, max_age=int(LASTS.total_seconds()), httponly=True, samesite="lax", secure=secure, path="/")
+    return answer
+
+
+def doors(desk: Desk, show: Show, *, provider: bool) -> APIRouter:
+    """The pages of signing in and out; `provider`: people may come by way of an OpenID provider too."""
+    routes = APIRouter(include_in_schema=False)
+
+    def page(request: Request, to: str, told: str = "", status: int = 200) -> Response:
+        return show(request, "sign_in", {"next": back(to), "told": told, "provider": provider}, status=status)
+
+    @routes.get("/sign-in")
+    async def form(request: Request, next: str = "/") -> Response:
+        return page(request, next)
+
+    @routes.post("/sign-in")
+    async def sign_in(request: Request, given: Annotated[Fields, Depends(fields)]) -> Response:
+        peer, to = web.peer_of(request.scope), given.get("next", "/")
+        if desk.attempts.is_empty(peer):
+            return page(request, to, "Too many wrong tokens from where you are. Wait a minute, then try again.", 429)
+        cookie = await desk.access.begin(given.get("token", "").strip())
+        if cookie is None:
+            desk.attempts.take(peer)
+            return page(request, to, "That is no token of this hub.", 401)
+        return let_in(request, cookie, to)
+
+    @routes.post("/sign-out")
+    async def sign_out(given: Annotated[Fields, Depends(fields)], who: Annotated[Visitor, Depends(visitor)]) -> Response:
+        check_form(desk, who, given)
+        answer = RedirectResponse("/sign-in", 303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+        return answer
+
+    return routes
+
+
+def check_form(desk: Desk, who: Visitor, given: Fields) -> None:
+    """The form is one of ours, made for this session. Raises 403."""
+    if who.session is None or not desk.sessions.is_form_token(who.session, given.get("form_token", "")):
+        raise HTTPException(403, "this form is out of date; load the page again")

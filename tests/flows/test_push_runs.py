@@ -1,0 +1,188 @@
+"""Runs that follow pushes, on a real Prefect server: each a run of the deployment, with open connections, stopped and tried again like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from uuid import UUID
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.states import Cancelling
+from prefect.testing.utilities import prefect_test_harness
+
+from connectors.base import Runtime, Transient, utc_now
+from engine.model import Hint
+from flows import service_push
+from flows import sync as flows
+from flows.apply import Stop
+from flows.service_push import PushRuns, dispatching
+from flows.settings import Settings
+from flows.warm import Warm
+from state import Store
+from state.hub import open_hub
+from state.inbox import Arrivals, Inbox
+from tests.flows.desk import Desk, local, wait_for
+
+# Prefect leaves connections to its server to the garbage collector.
+LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+        yield
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def pushed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CRM pushes; secrets come from the environment of whoever runs the flow."""
+    mapping = local({})["mappings/salesforce.yaml"] + "\npush: {organization: 00D000000000001AAA}\n"
+    desk.world.configure(local({"mappings/salesforce.yaml": mapping}))
+    for name, value in desk.env.items():
+        monkeypatch.setenv(name, value)
+
+
+class Follower:
+    """What follows pushes, and the runs it made."""
+
+    def __init__(self, desk: Desk, deployment: UUID) -> None:
+        self.where, self.stop, self.deployment = Settings(desk.folder, desk.state, {}), Stop(), deployment
+        self.warm = Warm(self.where, Runtime())
+        self.follow = PushRuns(self.where, deployment, self.warm, self.stop)
+
+    async def runs(self) -> list[FlowRun]:
+        async with get_client() as client:
+            found = await client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[self.deployment])))
+        return sorted(found, key=lambda run: str(run.expected_start_time))
+
+
+@pytest.fixture
+async def follower(desk: Desk) -> AsyncIterator[Follower]:
+    parameters = {"folder": str(desk.folder), "state": str(desk.state)}
+    deployment = await (await flows.sync.ato_deployment(name=desk.path.name, parameters=parameters)).aapply()
+    made = Follower(desk, deployment)
+    yield made
+    await made.warm.close()
+
+
+async def run_begun(follower: Follower) -> list[FlowRun]:
+    while True:
+        if found := [run for run in await follower.runs() if run.state_name == "Running"]:
+            return found
+
+
+def tell(desk: Desk, *deals: str) -> None:
+    arrived = Arrivals()
+    arrived.add("salesforce", [Hint("deal", deal) for deal in deals], events=len(deals))
+    with closing(open_hub(desk.state, now=utc_now())) as db:
+        Inbox(db).store(arrived, utc_now())
+
+
+async def synced(desk: Desk) -> None:
+    assert (await asyncio.to_thread(desk.do, "sync")).exit_code == 0
+
+
+async def won(desk: Desk, *names: str) -> list[str]:
+    deals = [desk.world.deal(name) for name in names]
+    await synced(desk)
+    for deal in deals:
+        desk.world.win(deal)
+    return deals
+
+
+async def test_a_push_becomes_a_run_of_the_deployment_and_the_next_one_signs_in_nowhere(desk: Desk, follower: Follower) -> None:
+    first, second = await won(desk, "First", "Second")
+    signed_in = desk.world.crm.seen["POST /services/oauth2/token"]
+    for deal in (first, second):
+        tell(desk, deal)
+        assert not await follower.follow(["salesforce"])
+    assert desk.world.shown() == ["First onboarding", "Second onboarding"]
+    assert desk.world.crm.seen["POST /services/oauth2/token"] == signed_in + 1
+    runs = await follower.runs()
+    assert [(run.name, run.state_name, run.parameters["pushed"]) for run in runs] == [
+        (f"sync {desk.folder.name}, told by salesforce", "Completed", ["salesforce"])
+    ] * 2
+    calls = desk.told("history")[0]["counts"]
+    assert (calls["calls salesforce"], calls["calls asana"]) < (10, 20)
+
+
+async def test_an_edit_of_the_configuration_holds_from_the_next_run_on(desk: Desk, follower: Follower) -> None:
+    first, second = await won(desk, "First", "Second")
+    tell(desk, first)
+    await follower.follow(["salesforce"])
+    rules = (desk.folder / "rules.yaml").read_text()
+    (desk.folder / "rules.yaml").write_text(rules.replace("deal.amount >= 1000", "deal.amount >= 1000000"))
+    tell(desk, second)
+    await follower.follow(["salesforce"])
+    assert desk.world.shown() == ["First onboarding"]
+
+
+async def test_a_crm_that_is_away_is_named_and_what_it_told_is_kept(desk: Desk, follower: Follower) -> None:
+    (deal,) = await won(desk, "Deal")
+    tell(desk, deal)
+    fault = desk.world.crm.fault("/services/data", "error_before", status=400, times=-1)
+    assert list(await follower.follow(["salesforce"])) == ["salesforce"]
+    fault.times = fault.struck
+    assert not await follower.follow(["salesforce"])
+    assert desk.world.shown() == ["Deal onboarding"]
+
+
+async def test_a_run_that_is_cancelled_in_the_ui_stops_in_order_and_the_rest_is_done_later(
+    desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_push, "_SELDOM", 1)
+    deals = await won(desk, "One", "Two", "Three")
+    tell(desk, *deals)
+    hangs = desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=1.5)
+    going = asyncio.create_task(follower.follow(["salesforce"]))
+    await asyncio.to_thread(wait_for, lambda: hangs.struck > 0)
+    (run,) = await follower.runs()
+    async with get_client() as client:
+        await client.set_flow_run_state(run.id, Cancelling(), force=True)
+    await going
+    assert [run.state_name for run in await follower.runs()] == ["Cancelled"]
+    assert desk.told("history")[0]["result"] == "stopped"
+    desk.world.tool.faults.clear()
+    await synced(desk)
+    assert sorted(desk.world.shown()) == ["One onboarding", "Three onboarding", "Two onboarding"]
+
+
+async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower: Follower) -> None:
+    (deal,) = await won(desk, "Deal")
+    tell(desk, deal)
+    held = Store(desk.state, now=utc_now())
+    going = asyncio.create_task(follower.follow(["salesforce"]))
+    (run,) = await run_begun(follower)
+    assert (run.state_name, going.done()) == ("Running", False)
+    held.close()
+    assert not await going
+    assert desk.world.shown() == ["Deal onboarding"]
+
+
+async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (deal,) = await won(desk, "Deal")
+    tell(desk, deal)
+    lost = Follower(desk, UUID(int=0))
+    with pytest.raises(Transient):
+        await lost.follow(["salesforce"])
+    with closing(open_hub(desk.state, now=utc_now())) as db:
+        assert len(Inbox(db).take(["salesforce"])) == 1
+
+
+async def test_pushes_are_followed_in_the_background_until_the_block_ends(desk: Desk, follower: Follower) -> None:
+    (deal,) = await won(desk, "Deal")
+    with dispatching(follower.where, follower.deployment, ["salesforce"]):
+        tell(desk, deal)
+        await asyncio.to_thread(wait_for, lambda: desk.world.shown() == ["Deal onboarding"], 60)
+    assert not [thread for thread in threading.enumerate() if thread.name == "dispatch"]
