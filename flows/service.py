@@ -116,6 +116,7 @@ def run_parameters(where: Settings) -> dict[str, str]:
 
 async def _deployments(where: Settings, *, minutes: int) -> list[Any]:
     from flows.sync import plan, sync  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+    from flows.sync_approval import approval  # noqa: PLC0415
 
     parameters = run_parameters(where)
     return [
@@ -127,6 +128,7 @@ async def _deployments(where: Settings, *, minutes: int) -> list[Any]:
             concurrency_limit=1,
         ),
         await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
         await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
     ]
 
