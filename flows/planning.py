@@ -65,7 +65,7 @@ def commit(
         if pulled.is_whole:
             session.continuity.settle(now)
         for (system, kind), settled in pulled.settled.items():
-            store.clear_recheck(system, kind, [id_ for id_ in settled if f"{system}:{kind}:{id_}" not in held])
+            store.clear_recheck(system, kind, settled)
         for (system, kind), snapshots in pulled.snapshots.items():
             prefix = f"{system}:{kind}:"
             whys = {id_: failed[prefix + id_] for id_ in snapshots if prefix + id_ in failed}

@@ -40,11 +40,11 @@ def let_go(store: Store, source: str) -> None:
 
 
 def hold(store: Store, source: str, why: str, sight: FirstSight, now: datetime) -> None:
-    """Look at a record again on each run; since when it waits stays as it is."""
+    """Look at a record again on each run."""
     system, kind, id_ = source.split(":", 2)
     told = {name: getattr(sight, name) for name in FirstSight.__slots__}
     store.db.execute(
         "INSERT INTO recheck (system, kind, id, why, since, held) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (system, kind, id) DO UPDATE SET"
-        " why = excluded.why, held = excluded.held, since = CASE recheck.held WHEN '' THEN excluded.since ELSE recheck.since END",
+        " why = excluded.why, since = excluded.since, held = excluded.held",
         (system, kind, id_, why, stamp(now), dump(told)),
     )

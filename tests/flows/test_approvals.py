@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -691,3 +692,39 @@ def test_a_run_above_its_limits_says_under_which_number_it_waits(desk: Desk) -> 
     desk.do("approvals", "approve", "1")
     assert desk.do("sync").exit_code == 0
     assert len(desk.world.shown()) == 2
+
+
+async def test_a_rejected_plan_can_be_carried_out_by_hand_after_all(tmp_path: Path) -> None:
+    world, deal = await asked(tmp_path)
+    answer(world, 1, "rejected", "no")
+    await world.quiet()
+    by_hand: dict[str, Any] = {"only": (f"salesforce:deal:{deal}",), "since": world.clock().date().replace(day=1)}
+    run = await world.sync(**by_hand)
+    assert [one.standing for one in run.plan.gated] == ["passed"]
+    digest = run.plan.gated[0].plan.digest
+    assert digest == approving.about(world.state, f"salesforce:deal:{deal}", world.clock())[0].digest
+    assert (await world.sync(**by_hand, approve=digest)).result == "done"
+    assert world.shown() == ["Big deal onboarding"]
+    assert state_of(world, 1) == "rejected"
+
+
+async def test_many_questions_are_asked_in_one_go_and_listed_in_short(tmp_path: Path) -> None:
+    world = World(tmp_path, files=ASKS)
+    for number in range(8):
+        world.deal(f"Deal {number}", stage="Closed Won")
+    await world.sync()
+    run = await world.sync(since=world.clock().date().replace(day=1))
+    assert len(waiting(world)) == 8
+    assert run.asked.endswith("5 (Deal 4) and 3 more; `handoff approvals` lists them")
+
+
+async def test_a_record_that_the_crm_does_not_show_for_a_while_goes_on_waiting(tmp_path: Path) -> None:
+    world, deal = await asked(tmp_path)
+    world.org.hold("Opportunity", deal, world.clock.now + timedelta(minutes=50))
+    await world.sync()
+    assert only(world).number == 1
+    answer(world, 1)
+    await world.sync()
+    assert (world.shown(), state_of(world, 1)) == ([], "approved")
+    await world.quiet()
+    assert world.shown() == ["Big deal onboarding"]
