@@ -214,12 +214,22 @@ class Page:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A system's daily budget of calls as it last told: how many are left, of how many."""
+
+    left: int
+    most: int
+
+
 class Source(Protocol):
     """A CRM, read and written back to. Async context manager; every method may raise any ConnectorError but Ambiguous.
 
     `pull(kind, None)` starts at the beginning of history (a baseline); with a cursor it yields what changed since, late commits and ties
     included, each page resumable. It may yield a record twice and must never lose one. `write_back` answers in the order of its rows: None
     for done, an error for a row that was refused; it is safe to repeat. `describe` tells what a mapping may name; it only reads.
+
+    One whose calls are counted by the day has a `budget` as well: `Budget | None`, as its last answer told.
     """
 
     system: str

@@ -5,8 +5,11 @@ A connector that can be pushed to has a module `push.py` with
     Settings                                       a pydantic model: the `push:` section of a mapping
     receive(settings, endpoint, delivery)          pure: is it genuine, which records does it name, how is it answered; raises Refused
 
-and, where the system lets itself be asked for pushes, `subscribe`, `subscriptions` (see `Subscribe`), or else HOW: what to do by hand,
-with `{url}` and `{token}` of the endpoint to be filled in.
+or else HOW: what to do by hand, with `{url}` and `{token}` of the endpoint to be filled in. Where a system lets itself be asked for pushes, a module
+`subscribe.py` has
+
+    subscribe(…), subscriptions(…)                 see `Subscribe`
+    HEARTBEAT                                      how often the system sends a sign of life while nothing changes; not there where it sends none
 
 What the border has in common follows the contract: `posted`, `typed`, `parsed`, `same`, `timely` check; `at`, `word`, `named` read.
 """
@@ -15,12 +18,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.base import Runtime
 from engine.model import CrmKind, Hint, HintKind
@@ -90,6 +93,10 @@ class PushSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
+    silence_hours: float = Field(
+        2, gt=0, description="Hours without a delivery after which it is an alarm that polling found changes nobody had told of."
+    )
+
 
 class Receive(Protocol):
     def __call__(self, settings: Any, endpoint: Endpoint, delivery: Delivery) -> Received: ...
@@ -106,15 +113,18 @@ class Subscription:
     detail: str = ""
 
 
-Place = Callable[[str], Awaitable[Endpoint]]
-"""The endpoint of a resource, its handshake awaited from now on for some minutes."""
+class Place(Protocol):
+    """The endpoint of a resource as it is now. When `awaited`, its handshake is taken from now on, for some minutes."""
+
+    async def __call__(self, resource: str = "", *, awaited: bool = False) -> Endpoint: ...
 
 
 class Subscribe(Protocol):
     """`subscribe(…)`: have every one of `resources` told of, renewing what expires before `until`; idempotent. Removes nothing but what it replaces.
 
     `subscriptions(…)`: likewise, but only looks. `resources` are the endpoint's objects for a CRM, the visible projects' ids for a tool.
-    Both raise ConnectorError.
+    Both give what there is now: a resource that is gone is left out, one that cannot be subscribed to is not healthy, and says why.
+    Both raise ConnectorError for what concerns all of them.
     """
 
     async def __call__(

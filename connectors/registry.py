@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -10,7 +11,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 
 from connectors.base import Runtime, Source, Target
-from connectors.push import PushSettings, Receive
+from connectors.push import PushSettings, Receive, Subscribe
 from engine.model import CrmKind, Read
 
 SYSTEMS: Mapping[str, str] = {
@@ -36,6 +37,13 @@ PUSHES: Mapping[str, str] = {
     "feishu": "connectors.feishu.push",
     "dingtalk": "connectors.dingtalk.push",
     "generic": "connectors.generic.push",
+}
+
+# Those that let themselves be asked for it; to the others a person goes.
+SUBSCRIBES: Mapping[str, str] = {
+    "zoho": "connectors.zoho.subscribe",
+    "asana": "connectors.asana.subscribe",
+    "odoo": "connectors.odoo.subscribe",
 }
 
 
@@ -78,3 +86,23 @@ def push_settings(system: str) -> type[PushSettings] | None:
 def receiver(system: str) -> Receive:
     """How deliveries of a system are read. Raises KeyError for one without push."""
     return cast("Receive", import_module(PUSHES[system]).receive)
+
+
+def subscriber(system: str) -> Subscribe | None:
+    """How to have a system push; None when that is done by hand."""
+    return cast("Subscribe", import_module(SUBSCRIBES[system]).subscribe) if system in SUBSCRIBES else None
+
+
+def looker(system: str) -> Subscribe | None:
+    """How to look at what a system holds for us; None when it does not say."""
+    return cast("Subscribe", import_module(SUBSCRIBES[system]).subscriptions) if system in SUBSCRIBES else None
+
+
+def heartbeat(system: str) -> timedelta | None:
+    """How often a system that is subscribed to sends a sign of life; None when it sends none."""
+    return cast("timedelta | None", getattr(import_module(SUBSCRIBES[system]), "HEARTBEAT", None)) if system in SUBSCRIBES else None
+
+
+def steps(system: str) -> str:
+    """What a person does to have a system push, with `{url}` and `{token}` to be filled in; empty when nothing is to be done by hand."""
+    return str(getattr(push_module(system), "HOW", ""))

@@ -16,6 +16,7 @@ from flows.command.demo import demo
 from flows.command.discover import discover
 from flows.command.hub import hub
 from flows.command.serve import serve
+from flows.command.webhooks import webhooks
 
 app = typer.Typer(
     name="handoff",
@@ -62,6 +63,7 @@ for verb in (
 app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
 app.add_typer(access, name="access")
+app.add_typer(webhooks, name="webhooks")
 app.command()(hub)
 app.command()(serve)
 app.command()(demo)

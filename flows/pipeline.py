@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import approving, hints, logs, recovery
+from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.planning import commit, excess, plan
 from flows.pull import Pulled, pull
@@ -342,6 +342,8 @@ def finish(session: Session, summary: Summary) -> None:
     error = kind_of(summary.error)
     _log.log(logging.ERROR if error else logging.INFO, "run ended", extra={"result": summary.result, "error": error, "counts": counts})
     session.store.end_run(session.run, summary.result, counts, session.runtime.clock(), digest=summary.plan.digest, error=summary.told)
+    budgets = {name: getattr(system, "budget", None) for name, system in _systems(session)}
+    gauges.note(session.store, budgets, summary.failures.values() or [summary.error], session.runtime.clock())
 
 
 def _systems(session: Session) -> Sequence[tuple[str, Source | Target]]:

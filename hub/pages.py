@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse
 
 from connectors.base import ConnectorError, StateError
 from flows.explain import Standing, standing
+from flows.webhooks import alarms, standings
 from hub import plans
 from hub.access import Visitor
-from hub.alarms import alarms
 from hub.desk import Desk
 from hub.doors import Fields, check_form, fields, visitor
 from hub.show import Show
@@ -55,7 +55,7 @@ def pages(desk: Desk, show: Show) -> APIRouter:
     async def pushes(request: Request) -> Response:
         known = await desk.records(pushed)
         listened = sorted(desk.loaded.pushes)
-        told = alarms(known.feeds, known.subscriptions, listened, desk.clock())
+        told = alarms(await desk.records(lambda db: standings(desk.loaded, db)), desk.clock())
         return show(request, "pushes", {"known": known, "listened": listened, "alarms": told})
 
     @routes.get("/approvals")

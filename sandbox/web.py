@@ -11,13 +11,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, unquote
 
 import httpx
 from aiohttp import web
+
+from sandbox.sender import Sender
 
 Sleep = Callable[[float], Awaitable[None]]
 _FOR_EVER = 86_400.0
@@ -59,9 +61,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """`then`, where there is one, asks elsewhere first: what it gives is the reply."""
+
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    then: Callable[[], Awaitable[Reply]] | None = None
 
     @staticmethod
     def json(status: int, data: Any, headers: Mapping[str, str] | None = None) -> Reply:
@@ -112,6 +117,7 @@ class Sandbox:
     """An app with its faults, its latency and its visitors' book.
 
     `seen` counts requests by "METHOD /path"; `latency` is seconds added to every answer. `recorder`, when set, is shown each exchange.
+    `sender` is the app's, when it sends something by itself.
     """
 
     def __init__(self, app: App, *, latency: float = 0.0, sleep: Sleep = asyncio.sleep) -> None:
@@ -120,6 +126,7 @@ class Sandbox:
         self.faults: list[Fault] = []
         self.seen: Counter[str] = Counter()
         self.recorder: Callable[[Request, Reply], None] | None = None
+        self.sender: Sender | None = getattr(app, "sender", None)
         self._sleep = sleep
         self._late: set[asyncio.Task[None]] = set()
 
@@ -139,12 +146,16 @@ class Sandbox:
             if self.latency:
                 await self._sleep(self.latency)
             fault = next((fault for fault in self.faults if fault.strikes(route)), None)
-            reply = await self._struck(fault, request) if fault else self.app.handle(request)
+            reply = await self._struck(fault, request) if fault else await self._done(request)
         finally:
             self.app.release(request)
         if self.recorder is not None:
             self.recorder(request, reply)
         return reply
+
+    async def _done(self, request: Request) -> Reply:
+        reply = self.app.handle(request)
+        return await reply.then() if reply.then is not None else reply
 
     async def _struck(self, fault: Fault, request: Request) -> Reply:
         match fault.kind:
@@ -163,7 +174,7 @@ class Sandbox:
                 self._do_later(fault.seconds, request)
                 await self._sleep(_FOR_EVER)
                 raise Dropped
-        reply = self.app.handle(request)
+        reply = await self._done(request)
         match fault.kind:
             case "error_after":
                 return _broken(fault.status or 502)
@@ -181,7 +192,7 @@ class Sandbox:
     def _do_later(self, seconds: float, request: Request) -> None:
         async def commit() -> None:
             await self._sleep(seconds)
-            self.app.handle(request)
+            await self._done(request)
 
         task = asyncio.ensure_future(commit())
         self._late.add(task)
@@ -199,7 +210,7 @@ def _html(status: int) -> Reply:
 
 @asynccontextmanager
 async def serve(sandbox: Sandbox, *, port: int = 0) -> AsyncIterator[str]:
-    """The sandbox on loopback TCP; gives its base URL (`http://127.0.0.1:PORT`)."""
+    """The sandbox on loopback TCP, sending what it has to send; gives its base URL (`http://127.0.0.1:PORT`)."""
 
     async def handler(incoming: web.BaseRequest) -> web.StreamResponse:
         request = Request(
@@ -222,8 +233,10 @@ async def serve(sandbox: Sandbox, *, port: int = 0) -> AsyncIterator[str]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
+    sender: Sender | None = getattr(sandbox, "sender", None)  # whatever answers like a sandbox may be served
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with sender.running() if sender is not None else nullcontext():
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,16 @@ class Embedded:
 
 
 def _prepared(path: Path) -> Path:
-    """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file."""
+    """The folder and the file exist and are ours alone, before SQLite sees them; gives the path of the lock file.
+
+    A file that is there is never opened by ourselves: closing it again would release the locks that connections of this process have on it
+    (https://sqlite.org/howtocorrupt.html, 2.2), and another process would take away the log they write to.
+    """
     try:
         _refuse_foreign(path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         path.chmod(0o600)
     except OSError as error:
         raise StateError(
@@ -127,18 +132,18 @@ def _refuse_foreign(path: Path) -> None:
     """Leave somebody else's file as it is."""
     if path.is_dir():
         raise StateError(f"{path} is a folder; name a file with --state")
-    if path.exists():
-        with path.open("rb") as file:
-            head = file.read(16)
-        if head and head != b"SQLite format 3\x00":
-            raise StateError(f"{path} is not a handoff state file; it is left as it is. Name another with --state")
-        if head and not _is_ours(path):
-            raise StateError(f"{path} is somebody else's database; it is left as it is. Name another file with --state")
+    if path.exists() and not _is_ours(path):
+        raise StateError(f"{path} is somebody else's database; it is left as it is. Name another file with --state")
 
 
 def _is_ours(path: Path) -> bool:
     with _explained(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        try:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                raise
+            raise StateError(f"{path} is not a handoff state file; it is left as it is. Name another with --state") from error
     return not tables or Migrations.migrations_table in tables
 
 

@@ -303,6 +303,8 @@ def _mended(path: str, method: str, operation: Operation) -> Operation:
     if path.endswith("/{module}") and method == "get":
         parameters.append({"name": "If-Modified-Since", "in": "header", "schema": {"type": "string"}})
     replies = {code: _reply(path, json.loads(json.dumps(schema))) for code, schema in operation.replies.items()}
+    if path.endswith("/watch") and method == "get":
+        replies.setdefault("204", None)  # described in the older set
     body = None if operation.body is None else json.loads(json.dumps(operation.body))
     if body is not None and path.endswith("/watch") and "watch" not in body["properties"]:
         body = {

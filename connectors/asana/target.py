@@ -15,27 +15,14 @@ from connectors.asana.fields import Fields
 from connectors.asana.find import Finder, Found
 from connectors.asana.people import People
 from connectors.asana.progress import changes, progress
+from connectors.asana.reach import reach
 from connectors.asana.sections import Sections
 from connectors.asana.shapes import FIELDS, PATHS, Shapes, same
 from connectors.asana.text import document
 from connectors.asana.writer import Outcome, Writer
 from connectors.asana.writes import Drafts, provisional
 from connectors.base import Changed, Create, Description, Gone, Locate, Progress, Remote, Report, Runtime, Traits, Write, nowhere
-from connectors.http import Http, Limiter
 from engine.model import ItemKind
-
-
-class _Bearer:
-    """A token that never changes."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._token = connection.token
-
-    async def headers(self) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
-
-    async def renew(self, dead: Mapping[str, str]) -> bool:
-        return False
 
 
 class AsanaTarget:
@@ -46,7 +33,7 @@ class AsanaTarget:
     def __init__(self, connection: Connection, *, fields: Mapping[str, FieldMap], runtime: Runtime | None = None) -> None:
         self._connection = connection
         self._judge = Judge()
-        self._http = _http(connection, self._judge, runtime or Runtime())
+        self._http = reach(connection, self._judge, runtime or Runtime())
         self._api = Api(self._http, self._judge)
         self._people = People(self._api, connection.workspace)
         self._fields = Fields(self._api, connection.workspace, fields, date_form=connection.date_field_form)
@@ -150,11 +137,3 @@ class AsanaTarget:
         remote = self._shapes.remote(kind, row)
         self._writer.remember(remote.id, remote.key)
         return remote
-
-
-def _http(connection: Connection, judge: Judge, runtime: Runtime) -> Http:
-    slots = {"read": connection.reads_at_once, "write": connection.writes_at_once}
-    # Asana counts whole minutes: what may go at once comes out of the minute's allowance.
-    burst = min(max(10.0, connection.per_minute / 60), connection.per_minute / 2)
-    limiter = Limiter(runtime=runtime, per_minute=connection.per_minute - burst, slots=slots, burst=burst)
-    return Http(system="asana", base_url=connection.base_url, runtime=runtime, authorize=_Bearer(connection), judge=judge, limiter=limiter)

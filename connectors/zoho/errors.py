@@ -113,16 +113,19 @@ def _is_sound(answer: Answer) -> bool:
     return isinstance(answer.data, Mapping) or answer.raw[:2] == b"PK"
 
 
+def _rows(answer: Answer) -> Any:
+    return (answer.data.get("data") or answer.data.get("watch")) if isinstance(answer.data, Mapping) else None
+
+
 def _has_rows(answer: Answer) -> bool:
-    rows = answer.data.get("data") if isinstance(answer.data, Mapping) else None
+    rows = _rows(answer)
     return answer.status < 500 and isinstance(rows, list) and bool(rows) and all(isinstance(row, Mapping) and "code" in row for row in rows)
 
 
 def explain(answer: Answer) -> tuple[str, str, str]:
     """An error answer's words, its code and what is at fault, whichever of the vendor's shapes it has (object, rows, HTML, nothing)."""
-    data = answer.data
-    if isinstance(data, Mapping) and isinstance(data.get("data"), list) and data["data"]:
-        data = data["data"][0]
+    data, rows = answer.data, _rows(answer)
+    data = rows[0] if isinstance(rows, list) and rows else data
     if not isinstance(data, Mapping) or not (data.get("code") or data.get("message")):
         kind = "an HTML page" if "<" in answer.text[:200] else "no explanation"
         return f"status {answer.status} with {kind}", "", ""

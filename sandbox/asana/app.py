@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import partial
 from typing import Any, Literal
 
-from sandbox.asana import attachments, events, links, people, search
+from sandbox.asana import attachments, events, links, people, search, webhooks
 from sandbox.asana.batch import attempt, failed
 from sandbox.asana.limits import Limits
 from sandbox.asana.routes import Call, Done, checked, resolve
 from sandbox.asana.state import Record, Refused, Settings, Token
 from sandbox.asana.world import World
+from sandbox.sender import Sender
 from sandbox.web import Reply, Request
 
-ROUTED = (attachments, events, links, people, search)  # imported for the routes they register
+ROUTED = (attachments, events, links, people, search, webhooks)  # imported for the routes they register
 WITH_BODY = ("POST", "PUT")
 
 
@@ -44,13 +46,20 @@ class Asana:
         seed: int = 0,
         date_fields: Literal["object", "string"] = "object",
         new_tasks: Literal["top", "bottom"] = "top",
+        local_targets: bool = True,
     ) -> None:
-        settings = Settings(plan, external, external_unique, search_lag, shuffle_batch, date_fields, new_tasks)
+        settings = Settings(plan, external, external_unique, search_lag, shuffle_batch, date_fields, new_tasks, local_targets)
         self.world = World(clock, settings, seed)
+        self.webhooks = webhooks.Webhooks(self.world)
         self.counts: Counter[str] = Counter()
         self._limits = Limits(clock, per_minute=per_minute, reads=reads, writes=writes) if enforce_limits else None
         self.world.search_limit = self._limits.search if self._limits else None
         self._admitted: dict[int, tuple[str, int, int]] = {}
+
+    @property
+    def sender(self) -> Sender:
+        """What sends the webhooks' deliveries."""
+        return self.webhooks.sender
 
     @property
     def calls(self) -> Counter[str]:
@@ -80,9 +89,10 @@ class Asana:
     def handle(self, request: Request) -> Reply:
         """One request from bytes to bytes."""
         try:
-            return _reply(self._answer(request))
+            done = self._answer(request)
         except Refused as refusal:
-            return _reply(failed(refusal))
+            done = failed(refusal)
+        return _reply(done) if done.then is None else Reply(done.status, then=partial(_later, done.then))
 
     def _answer(self, request: Request) -> Done:
         token = self._token(request)
@@ -106,6 +116,13 @@ class Asana:
 
 def too_many(wait: float) -> Refused:
     return Refused(429, "You have made too many requests recently. Please, be chill.", headers={"Retry-After": str(int(wait))})
+
+
+async def _later(then: Callable[[], Awaitable[Done]]) -> Reply:
+    try:
+        return _reply(await then())
+    except Refused as refusal:
+        return _reply(failed(refusal))
 
 
 def _body(request: Request) -> tuple[Record, Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,11 +23,12 @@ OFFSET_LIFE = timedelta(minutes=30)
 
 @dataclass(slots=True)
 class Done:
-    """An answer before it becomes bytes."""
+    """An answer before it becomes bytes. `then`, where there is one, asks elsewhere first and gives the answer."""
 
     status: int
     body: Record
     headers: dict[str, str] = field(default_factory=dict)
+    then: Callable[[], Awaitable[Done]] | None = None
 
 
 @dataclass(slots=True)

@@ -118,6 +118,12 @@ def _home_section(state: State, home: Record) -> Ref:
     return Ref("section", state.sections[home["section"]])
 
 
+def _watched(state: State, hook: Record) -> Ref:
+    tables = {"workspace": state.workspaces, "team": state.teams, "task": state.tasks, "project": state.projects}
+    kind = hook["resource_kind"]
+    return Ref(kind, tables[kind].get(hook["resource"], {"gid": hook["resource"], "resource_type": kind}))
+
+
 def _parent(state: State, record: Record) -> Ref:
     gid = record["parent"]
     return Ref("project", state.projects[gid]) if gid in state.projects else Ref("task", state.tasks[gid])
@@ -206,6 +212,9 @@ SHAPES: dict[str, Shape] = {
     "status_update": plain("resource_type", "resource_subtype", "title", "text", "html_text", "status_type", "created_at", "modified_at")
     | {"author": one("user", "users", "author"), "created_by": one("user", "users", "author"), "parent": _parent}
     | LIKES,
+    "webhook": plain("resource_type", "active", "target", "created_at", "filters", "delivery_retry_count", "next_attempt_after")
+    | plain("last_success_at", "last_failure_at", "last_failure_content", "failure_deletion_timestamp")
+    | {"resource": _watched},
     "attachment": BASE
     | plain("resource_subtype", "created_at", "download_url", "permanent_url", "view_url", "host", "size", "connected_to_app")
     | {"parent": _parent},
@@ -225,6 +234,7 @@ COMPACT |= {kind: FULL[kind] for kind in ("home", "field_value", "membership", "
 COMPACT["task"] = dict.fromkeys(("resource_type", "name", "resource_subtype"))
 COMPACT["story"] = dict.fromkeys(("resource_type", "created_at", "created_by", "resource_subtype", "text", "type"))
 COMPACT["status_update"] = dict.fromkeys(("resource_type", "title", "resource_subtype"))
+COMPACT["webhook"] = dict.fromkeys(("resource_type", "active", "resource", "target"))
 COMPACT["attachment"] = dict.fromkeys(("resource_type", "name", "resource_subtype"))
 COMPACT["custom_field"] = FULL["custom_field"]
 COMPACT["custom_field_setting"] = FULL["custom_field_setting"]

@@ -29,7 +29,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What of the behaviour is unconfirmed, or depends on the plan. `new_tasks`: where a task enters a section at birth."""
+    """What of the behaviour is unconfirmed, or depends on the plan. `new_tasks`: where a task enters a section at birth.
+
+    `local_targets`: whether webhooks may lead to this machine, which the real service refuses.
+    """
 
     plan: Literal["paid", "free"] = "paid"
     external: Literal["oauth", "any"] = "oauth"
@@ -38,6 +41,7 @@ class Settings:
     shuffle_batch: bool = True
     date_fields: Literal["object", "string"] = "object"
     new_tasks: Literal["top", "bottom"] = "top"
+    local_targets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,10 @@ class State:
         self.statuses_of: dict[str, list[str]] = defaultdict(list)
         self.attachments_of: dict[str, list[str]] = defaultdict(list)
         self.externals: dict[str, list[str]] = defaultdict(list)
+        self.webhooks: dict[str, Record] = {}
+        self.hooks: Any = None  # the Webhooks that tell of this state: they know it
         self.events: list[Event] = []
+        self.listeners: list[Callable[[Event], None]] = []
         self.streams: dict[str, list[int]] = defaultdict(list)
         self.visible_history: list[tuple[datetime, str, str]] = []
         self._were_visible: set[tuple[str, str]] = set()
@@ -201,6 +208,8 @@ class State:
         for gid in reaches:
             self.streams[gid].append(len(self.events))
         self.events.append(event)
+        for listener in self.listeners:
+            listener(event)
 
     def _reaches(self, kind: str, record: Record, parent: tuple[str, str] | None) -> dict[str, None]:
         reached = {record["gid"]: None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +14,8 @@ from sandbox.salesforce.cursors import Cursors
 from sandbox.salesforce.errors import ApiError, not_found, over_quota, session_expired
 from sandbox.salesforce.oauth import OAuth, is_dead
 from sandbox.salesforce.org import Clock, Org
+from sandbox.salesforce.outbound import Outbound
+from sandbox.sender import Sender
 from sandbox.web import Reply, Request
 
 URI_AND_HEADERS = 16_384
@@ -67,7 +70,8 @@ class Salesforce:
     """One org behind its API. `org` is where tests and demos change things; `oauth`, `bulk` and `cursors` are settings of the API.
 
     `calls` counts requests by resource: token, introspect, versions, query, query_more, describe, sobjects, updated, deleted, collections,
-    composite, limits, bulk. `retired` is how a retired API version is refused. `page_rows` are the rows of a page at most, whatever was asked for.
+    composite, limits, bulk. `sender` sends what the org pushes. `retired` is how a retired API version is refused. `page_rows` are the rows
+    of a page at most, whatever was asked for.
     """
 
     def __init__(
@@ -89,6 +93,21 @@ class Salesforce:
         self.calls: Counter[str] = Counter()
         self.retired = ApiError("UNSUPPORTED_API_VERSION", "The requested API version is retired", 410)
         self._failures: list[_Failure] = []
+        self.outbound = Outbound(self.org)
+        self.sender = Sender(clock, self.outbound.letters)
+
+    def push_to(
+        self, url: str, objects: Sequence[str] = ("Opportunity",), *, fields: Sequence[str] = ("Id",), first_retry: float = 5.0
+    ) -> None:
+        """From now on, tell `url` of every record of these objects that is saved. What is not acknowledged is sent again after `first_retry`
+        seconds, then after twice as many, and so on."""
+        self.outbound.push_to(url, objects, fields, timedelta(seconds=first_retry))
+        if self._saved not in self.org.listeners:
+            self.org.listeners.append(self._saved)
+
+    def _saved(self, object_name: str, id: str) -> None:
+        self.outbound.saved(object_name, id)
+        self.sender.wake()
 
     def fail(self, resource: str, code: str, message: str = "", *, status: int = 400, times: int = 1, skip: int = 0) -> None:
         """Lets `skip` calls of a resource pass, then refuses `times` of them in Salesforce's own words, with nothing done."""

@@ -23,6 +23,7 @@ class Org:
     """Edits made here are those of people and machines in the org: they may set what the API may not, and are stamped by another user.
 
     Every edit takes `at`, the moment it is stamped with (the clock's by default). Values are Python's; rows hold Salesforce's JSON forms.
+    `listeners` are told object and id of what was inserted or updated, once that stands.
     """
 
     def __init__(self, clock: Clock, *, seed: int = 0, daily_limit: int = 100_000, multi_currency: bool = True) -> None:
@@ -35,6 +36,8 @@ class Org:
         self.tokens: dict[str, datetime | None] = {}
         self.locks: dict[str, int] = {}
         self.open: list[Transaction] = []
+        self.listeners: list[Callable[[str, str], None]] = []
+        self._saved: list[tuple[str, str]] = []
         self._held: list[tuple[str, datetime, Row]] = []
         self._numbers = dict.fromkeys(self.tables, seed * 1_000_000)
         self._names = {name.lower(): name for name in self.tables}
@@ -238,6 +241,15 @@ class Org:
             self.tables["OpportunityHistory"].put({"Id": self.next_id("OpportunityHistory"), **past})
         if object_name == "OpportunityLineItem" and old is None:
             self.mark_lines([row["OpportunityId"]])
+        self._saved.append((object_name, row["Id"]))
+        if self.tables[object_name].undo is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        saved, self._saved = self._saved, []
+        for each in saved:
+            for listener in self.listeners:
+                listener(*each)
 
     def mark_lines(self, deals: Iterable[str | None]) -> None:
         """Notes on the deals that they have line items; no stamp moves."""
@@ -303,7 +315,9 @@ class Org:
         except ApiError:
             for step in reversed(undo):
                 step()
+            self._saved.clear()
             raise
         finally:
             for table in self.tables.values():
                 table.undo = None
+            self._tell()

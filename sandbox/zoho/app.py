@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx
-
+from sandbox.sender import Letter, Sender
 from sandbox.web import Reply, Request
 from sandbox.zoho import blueprint, bulk, coql, layouts, people, records, related, search, settings, timeline, watch, writes
 from sandbox.zoho.calls import Call, Handler, Pages
 from sandbox.zoho.errors import Refused, invalid_token, no_token, no_url, scope_mismatch, too_many, wrong_method
 from sandbox.zoho.limits import Limits
 from sandbox.zoho.oauth import OAuth, allows
-from sandbox.zoho.world import Clock, World
+from sandbox.zoho.world import Clock, Event, World
 
 VERSIONS = (2.0, 2.1, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 _MODULE = r"/(?P<module>[A-Za-z]\w*)"
@@ -98,7 +98,7 @@ class _Failure:
 
 class Zoho:
     """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits`, `pages`,
-    `bulk` and `watch` are settings of the API.
+    `bulk` and `watch` are settings of the API. `sender` sends what there is to send, each once: Zoho documents no second attempt.
 
     `search_lag` is how long a new record is not found by a search. `calls` counts requests by name: token, settings, users, org, list,
     get, deleted, insert, update, upsert, delete, count and so on.
@@ -121,7 +121,8 @@ class Zoho:
         self.pages = Pages()
         self.bulk = bulk.Bulk()
         self.watch = watch.Watch(self.world)
-        self.world.listeners.append(self.watch.hear)
+        self.sender = Sender(clock, lambda: [_letter(each) for each in self.sent()])
+        self.world.listeners.append(self._hear)
         self.search_lag = timedelta(seconds=30)
         self.calls: Counter[str] = Counter()
         self._failures: list[_Failure] = []
@@ -166,19 +167,12 @@ class Zoho:
 
     def sent(self) -> list[watch.Delivery]:
         """What Zoho would send out now: notifications and the callbacks of bulk jobs. Each is given once."""
-        found = [*self.watch.outbox, *bulk.settle(self.bulk.jobs, self.world.clock())]
-        self.watch.outbox.clear()
-        return found
+        told = [self.watch.outbox.popleft() for _ in range(len(self.watch.outbox))]
+        return [*told, *bulk.settle(self.bulk.jobs, self.world.clock())]
 
-    async def deliver(self, client: httpx.AsyncClient) -> list[int]:
-        """Sends what there is to send, each once; gives the statuses, 0 where nobody answered. Zoho documents no second attempt."""
-        statuses = []
-        for each in self.sent():
-            try:
-                statuses.append((await client.post(each.url, json=each.body)).status_code)
-            except httpx.TransportError:
-                statuses.append(0)
-        return statuses
+    def _hear(self, event: Event) -> None:
+        self.watch.hear(event)
+        self.sender.wake()
 
     def let(self, scope: str, call: Call) -> None:
         """Raises OAUTH_SCOPE_MISMATCH when the request's token is not good for the scope, and 401s when it is not good at all."""
@@ -218,3 +212,7 @@ class Zoho:
 
 def _is_heavy(request: Request) -> bool:
     return request.path.endswith("/coql")
+
+
+def _letter(told: watch.Delivery) -> Letter:
+    return Letter.of(told.url, json.dumps(told.body, ensure_ascii=False).encode(), {"Content-Type": "application/json;charset=UTF-8"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ class Watch:
 
     world: World
     channels: dict[str, Channel] = field(default_factory=dict)
-    outbox: list[Delivery] = field(default_factory=list)
+    outbox: deque[Delivery] = field(default_factory=deque)
 
     def hear(self, event: Event) -> None:
         now = self.world.clock()

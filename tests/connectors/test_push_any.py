@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from connectors import push
 from connectors.push import Delivery, Received, Refused
@@ -83,7 +86,7 @@ def test_what_is_to_be_done_by_hand_names_the_address(name: str) -> None:
 
 
 @EACH
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(body=bodies, headers=headers, query=queries, method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT", ""]))
 def test_whatever_arrives_is_taken_or_refused(
     system: System, body: bytes, headers: Mapping[str, str], query: Mapping[str, str], method: str
@@ -93,7 +96,7 @@ def test_whatever_arrives_is_taken_or_refused(
 
 
 @EACH
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(body=bodies)
 def test_whatever_is_genuine_is_taken_or_refused(system: System, body: bytes) -> None:
     taken(system, system.send(body))
@@ -207,3 +210,25 @@ def test_settings_keep_a_wrong_secret_out_of_their_errors() -> None:
     with pytest.raises(ValueError, match="43 letters") as wrong:
         model.model_validate({"token": "t", "aes_key": "almost-the-key", "owner": "o"})
     assert "almost" not in str(wrong.value)
+
+
+# the pages
+
+
+def examples() -> Iterator[Any]:
+    """Each `push:` section that a page of a system shows."""
+    for page in sorted((Path(__file__).parents[2] / "docs" / "systems").glob("*.md")):
+        text = re.sub(r"^   (?=\S|  )", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for name, body in re.findall(r"^```yaml\n# mappings/(\w+)\.yaml\n(push:.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            yield pytest.param(name, body.replace("${DINGTALK_AES_KEY}", "k" * 43), id=name)
+
+
+def test_each_system_that_pushes_has_a_page_that_shows_how() -> None:
+    assert {each.id for each in examples()} == set(PUSHES)
+
+
+@pytest.mark.parametrize(("name", "body"), list(examples()))
+def test_a_push_section_of_a_page_is_one(name: str, body: str) -> None:
+    model = push_settings(name)
+    assert model is not None
+    model.model_validate(YAML(typ="safe").load(body)["push"])

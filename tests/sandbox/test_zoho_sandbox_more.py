@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
-import respx
 
+from sandbox.web import Reply, Sandbox, serve
 from sandbox.zoho import Field
+from tests.sandbox.receiver import Receiver
 from tests.sandbox.zoho_rig import Rig, Seen
 
 
@@ -248,18 +247,27 @@ async def test_a_channel_tells_of_edits_until_it_expires() -> None:
 
 
 async def test_notifications_go_out_once_whether_anybody_answers_or_not() -> None:
-    rig = Rig()
+    rig, hub = Rig(), Receiver()
     [deal] = rig.deals(1)
-    await _watch(rig)
-    hub = respx.Router()
-    route = hub.post("https://hub.example.com/zoho").mock(side_effect=[httpx.Response(200), httpx.ConnectError])
-    async with httpx.AsyncClient(transport=httpx.MockTransport(hub.async_handler)) as client:
-        told = []
-        for amount in (1, 2):
+    async with serve(Sandbox(hub)) as address:
+        await _watch(rig, notify_url=f"{address}/zoho")
+        for amount, status in ((1, 200), (2, 503)):
+            hub.answer = Reply(status)
             rig.world.update("Deals", deal, {"Amount": amount})
-            told += await rig.app.deliver(client)
-        assert (told, await rig.app.deliver(client)) == ([200, 0], [])
-    assert [json.loads(call.request.content)["ids"] for call in route.calls] == [[deal], [deal]]
+            assert await rig.app.sender.deliver() == 1
+        assert await rig.app.sender.deliver() == 0
+    assert [request.json()["ids"] for request in hub.got] == [[deal], [deal]]
+    assert rig.app.sender.sent == {"200": 1, "503": 1}
+
+
+async def test_served_over_tcp_it_notifies_by_itself() -> None:
+    rig, hub = Rig(), Receiver()
+    [deal] = rig.deals(1)
+    async with serve(Sandbox(hub)) as address, serve(rig.box):
+        await _watch(rig, notify_url=f"{address}/zoho")
+        rig.world.update("Deals", deal, {"Amount": 1})
+        await hub.wait(1)
+    assert (hub.got[0].path, hub.got[0].json()["token"]) == ("/zoho", "secret")
 
 
 async def test_a_channel_lasts_a_week_at_most_and_is_closed_by_its_id() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -115,3 +117,19 @@ def test_the_hubs_file_lies_beside_the_state_and_is_nobody_elses(tmp_path: Path)
     (tmp_path / "handoff.hub.db").write_bytes(b"something else entirely")
     with pytest.raises(StateError, match="not a handoff state file"):
         open_hub(path, now=NOW)
+
+
+def test_what_is_stored_stays_while_this_process_and_others_open_and_close_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    look = f"from tests.state.test_inbox import counted; from pathlib import Path; print(counted(Path({str(path)!r})))"
+    with closing(open_hub(path, now=NOW)) as first, closing(open_hub(path, now=NOW)):
+        for number in range(1, 4):
+            Inbox(first).store(arrivals(str(number)), NOW)
+            told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)  # noqa: S603 - ourselves
+            assert int(told.stdout) == number
+
+
+def counted(path: Path) -> int:
+    """How many hints another process finds. It opens and closes everything as any process does."""
+    with closing(open_hub(path, now=NOW)) as db:
+        return len(Inbox(db).take(["salesforce"]))
