@@ -62,12 +62,12 @@ def settled(plan: Plan, gated: Sequence[Gated], *, unread: Collection[str] = ())
     known = {one.source: one for one in gated}
     out = {one.source for one in gated if one.standing != "goes"} | {*unread}
     owners = _owners(plan.actions)
-    return Plan(
-        [action for action in plan.actions if action.source not in out],
-        [said for decision in plan.decisions if (said := _said(decision, known.get(decision.source))) is not None],
-        {key: notes for key, notes in plan.notes.items() if _owner(key, owners) not in out},
-        plan.alarms,
-        [*gated],
+    return replace(
+        plan,
+        actions=[action for action in plan.actions if action.source not in out],
+        decisions=[said for decision in plan.decisions if (said := _said(decision, known.get(decision.source))) is not None],
+        notes={key: notes for key, notes in plan.notes.items() if _owner(key, owners) not in out},
+        gated=[*gated],
     )
 
 
