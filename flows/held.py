@@ -9,8 +9,6 @@ from engine.events import Change
 from flows.pull import Pulled
 from state.held import FirstSight
 
-Among = frozenset[str] | None
-
 
 def as_first_seen(change: Change, sight: FirstSight | None) -> Change:
     """The same events happened when they were first seen, whenever the record was touched since; other events are another change."""
@@ -20,22 +18,15 @@ def as_first_seen(change: Change, sight: FirstSight | None) -> Change:
     return replace(change, at=at, record=replace(change.record, version=sight.version))
 
 
-def as_first_past(change: Change, sight: FirstSight | None) -> Change:
-    """Likewise, of what happened long ago."""
-    known = sight is not None and sight.past_version
-    return replace(change, record=replace(change.record, version=sight.past_version)) if known and sight else change
-
-
 def sight_of(pulled: Pulled, source: str, known: Mapping[str, FirstSight]) -> FirstSight:
     """What to remember of a record that is held from this pull on."""
     before, change = known.get(source), pulled.changes.get(source)
-    past = [(as_first_past(one, before), among) for one, among in pulled.history if one.source == source]
+    past = [among for one, among in pulled.history if one.source == source]
     if change is not None:
         change = as_first_seen(change, before)
     return FirstSight(
         events=change.events if change else (),
         at=change.at if change else None,
         version=change.record.version if change else "",
-        past=tuple(tuple(sorted(among)) if among is not None else None for _, among in past),
-        past_version=past[0][0].record.version if past else "",
+        past=tuple(tuple(sorted(among)) if among is not None else None for among in past),
     )

@@ -12,7 +12,7 @@ from engine.limits import over_limits
 from engine.plan import Existing, Plan
 from flows import approving
 from flows.alarms import alarms
-from flows.held import as_first_past, as_first_seen, sight_of
+from flows.held import as_first_seen, sight_of
 from flows.pull import Pulled
 from flows.session import Session
 from state import Note
@@ -24,7 +24,7 @@ def plan(session: Session, pulled: Pulled) -> Plan:
     result, seen = Plan(alarms=alarms(session, pulled)), sights(session.store)
     work: list[tuple[Change, frozenset[str] | None]] = [
         *((as_first_seen(change, seen.get(change.source)), None) for change in pulled.changes.values()),
-        *((as_first_past(change, seen.get(change.source)), among) for change, among in pulled.history),
+        *pulled.history,
     ]
     existing = _existing(session, pulled, (change for change, _ in work))
     for done, (change, among) in enumerate(work, 1):

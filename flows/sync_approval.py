@@ -24,7 +24,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from connectors.base import StateError, utc_now
+from connectors.base import ConnectorError, StateError, utc_now
 from flows import approving, logs
 from flows.settings import Settings, settings
 from state.approvals import Answer, Approval
@@ -126,13 +126,18 @@ def _row(action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def follow(where: Settings) -> None:
-    """A run for each question that has none, an end to each run whose question is none any more. A Prefect server that is away is asked later."""
+    """A run for each question that has none, an end to each run whose question is none any more. What cannot be reached is asked later: whatever
+    goes wrong here is no fault of the sync before it."""
     now = utc_now()
-    known = approving.recent(where.state, now)
-    if known:
-        async with _patiently() as client:
-            await end_answered(client, known, now)
-            await start_asked(client, where, approving.waiting(where.state, now), now)
+    async with _patiently():
+        if known := approving.recent(where.state, now):
+            await _catch_up(where, known, now)
+
+
+async def _catch_up(where: Settings, known: Sequence[Approval], now: datetime) -> None:
+    async with get_client() as client:
+        await end_answered(client, known, now)
+        await start_asked(client, where, approving.waiting(where.state, now), now)
 
 
 async def start_asked(client: PrefectClient, where: Settings, waiting: Sequence[Approval], now: datetime) -> None:
@@ -164,11 +169,10 @@ async def end_answered(client: PrefectClient, known: Sequence[Approval], now: da
 
 
 @asynccontextmanager
-async def _patiently() -> AsyncIterator[PrefectClient]:
+async def _patiently() -> AsyncIterator[None]:
     import httpx  # noqa: PLC0415 - the errors of Prefect's own client
 
     try:
-        async with get_client() as client:
-            yield client
-    except (httpx.HTTPError, RuntimeError) as error:
-        _log.warning("the Prefect server does not answer", extra={"error": type(error).__name__})
+        yield
+    except (httpx.HTTPError, RuntimeError, ConnectorError) as error:
+        _log.warning("runs of approvals are seen to later", extra={"error": type(error).__name__})

@@ -17,15 +17,13 @@ from state.store import Store
 class FirstSight:
     """The change for which a record is held: its events, when they happened, and the record's version then.
 
-    `past` is set when it is held for its history (a backfill): the rules that may act on that, each as often as it was asked for, None for all;
-    `past_version` is the version that history went by.
+    `past` is set when it is held for its history (a backfill): the rules that may act on that, each as often as it was asked for, None for all.
     """
 
     events: tuple[str, ...] = ()
     at: datetime | None = None
     version: str = ""
     past: tuple[tuple[str, ...] | None, ...] = ()
-    past_version: str = ""
 
 
 def sights(store: Store) -> Mapping[str, FirstSight]:
