@@ -13,6 +13,7 @@ import pytest
 from connectors.base import StateError, UnsafePlan
 from flows import approving
 from state.approvals import RUN, Answer, Approval, Approvals
+from state.held import sights
 from tests.flows.desk import Desk, local
 from tests.flows.files import ONBOARDING, RULES
 from tests.flows.world import Crash, Death, World
@@ -728,3 +729,20 @@ async def test_a_record_that_the_crm_does_not_show_for_a_while_goes_on_waiting(t
     assert (world.shown(), state_of(world, 1)) == ([], "approved")
     await world.quiet()
     assert world.shown() == ["Big deal onboarding"]
+
+
+async def test_a_backfill_that_is_asked_for_again_is_the_same_question_and_is_answered_one_record_at_a_time(tmp_path: Path) -> None:
+    world = World(tmp_path, files=ASKS)
+    deals = [world.deal(name, stage="Closed Won") for name in ("Left", "Right")]
+    await world.sync()
+    for _ in range(3):
+        await world.sync(since=world.clock().date().replace(day=1))
+    assert [one.number for one in waiting(world)] == [1, 2]
+    with world.store() as store:
+        assert [len(sight.past) for sight in sights(store).values()] == [1, 1]
+    answer(world, 1)
+    answer(world, 2)
+    await world.sync(only=(f"salesforce:deal:{deals[1]}",))
+    assert world.shown() == ["Right onboarding"]
+    await world.quiet()
+    assert world.shown() == ["Right onboarding", "Left onboarding"]
