@@ -65,6 +65,17 @@ class Limits(Section):
     touched_share: float = Field(
         0.5, gt=0, le=1, description="Share of the existing projects that one run may change, in whatever way; otherwise likewise."
     )
+    above: Literal["refuse", "ask"] = Field(
+        "refuse",
+        description="What becomes of a plan above these limits: it is refused, or refused and laid before a person, and the next run carries it out"
+        " if they approved exactly this plan.",
+    )
+
+
+class ApprovalSettings(Section):
+    """How a person's word is waited for."""
+
+    expire_after_hours: float = Field(72, gt=0, le=8760, description="Hours after which what nobody answered is given up.")
 
 
 class RuleLimits(Section):
@@ -124,6 +135,7 @@ class Rule(Section):
     when: When = Field("true", min_length=1, description="Condition over `deal`, `customer`, `feedback`, `before` and `event`.")
     do: list[Do] = Field(min_length=1, description="What follows, in this order.")
     limits: RuleLimits = Field(default_factory=RuleLimits, description="Tighter limits for this rule.")
+    approval: bool = Field(False, description="A person has to say yes first; until then the record waits with everything planned for it.")
     backfill: date | None = Field(None, description="On first contact also act on what happened on or after this date.")
 
 
@@ -171,6 +183,7 @@ class Rules(Section):
         " `${NAME}` is taken from the environment, `${file:PATH}` from a file.",
     )
     alerts: Alerts | None = Field(None, description="What people are told of Handoff itself.")
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="How long a person's word is waited for.")
     rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
 
 

@@ -265,7 +265,7 @@ class Item:
 
 
 Op = Literal["create", "update", "publish"]
-Verdict = Literal["acts", "passed", "failed"]
+Verdict = Literal["acts", "passed", "failed", "waits"]
 
 
 @dataclass(frozen=True, slots=True)

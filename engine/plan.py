@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.blueprint import Blueprint, Rendered
 from engine.config import AddComment, CreateProject, Do, Limits, Notify, SetStatus
@@ -19,6 +19,9 @@ from engine.fit import Abilities, fit
 from engine.model import Action, Decision, Item, Notice, Op, Verdict
 from engine.parts import main_of, part_of, with_links
 from engine.rules import CompiledRule, Rulebook, context
+
+if TYPE_CHECKING:
+    from engine.approval import Gated
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,21 @@ class Alarm:
 @dataclass(slots=True)
 class Plan:
     """What a run would do: the actions in order, every decision, notes about what was assumed or left out (by project key), alarms, and whom it
-    would tell what."""
+    would tell what.
+
+    `gated` are the records about which a person is asked first. What is planned for those that wait is none of the plan's own actions.
+    """
 
     actions: list[Action] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    gated: list[Gated] = field(default_factory=list)
+
+    @property
+    def held(self) -> list[Gated]:
+        return [one for one in self.gated if one.holds]
 
     @property
     def digest(self) -> str:

@@ -13,22 +13,23 @@ from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import gauges, hints, logs, recovery
+from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.maintenance import forget
 from flows.notify import announce
-from flows.planning import commit, guard, plan
+from flows.planning import commit, excess, plan
 from flows.pull import Around, Pulled, alone, pull
 from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
-from state import Doubt
+from state import Doubt, Note
 from state.leases import READER
 
 _log = logs.get("pipeline")
 _LAST_ERRORS = 100
 _LEFT_ALONE = timedelta(minutes=5)
-Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "stopped", "failed"]
+_FEW = 5
+Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "waiting for approval", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,13 @@ class Summary:
         own = [] if self.error is None or self.error in self.failures.values() else [str(self.error)]
         return "; ".join([*own, *(f"{name}: {error}" for name, error in self.failures.items())])
 
+    @property
+    def asked(self) -> str:
+        """Which records wait for a person's yes, in words; empty for none."""
+        held = [f"{one.number} ({one.title or one.source})" for one in self.plan.held if one.number]
+        more = f" and {len(held) - _FEW} more" if len(held) > _FEW else ""
+        return f"waiting for approval: {', '.join(held[:_FEW])}{more}; `handoff approvals` lists them" if held else ""
+
 
 Then = Callable[[Session, Summary], Awaitable[None]]
 
@@ -95,7 +103,7 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     chosen = {"only": options.only, "pushed": options.pushed, "sources": options.sources}
     pulled = await pull(session, **chosen, since=options.since, around=options.around)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
-    planned = plan(session, pulled)
+    planned = approving.gate(session, pulled, plan(session, pulled), options.approve)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
 
@@ -103,25 +111,36 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
 async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> Mapping[str, int]:
     """T1, if the plan is within its limits, forced, or exactly the one that was approved; gives counts. Raises UnsafePlan, or LeaseLost.
 
-    From here on another process may read on while this one carries out what was decided.
+    What waits for a person's yes was kept out of it, and whoever is to give it is asked now. From here on another process may read on while this one
+    carries out what was decided.
     """
     try:
-        _consent(session, result, options)
+        notes = _consent(session, pulled, result, options)
     except UnsafePlan:
         hints.settle(session, pulled.told)  # polling meets the same again
         raise
-    commit(session, pulled, result, await recovery.look(session, pulled, result))
+    approving.ask(session, result)
+    over = approving.over(session, pulled, result)
+    commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
+    approving.take_up(session, over, whole=_is_all(pulled, options))
     hints.settle(session, pulled.told)
     missed = hints.note_missed(session, pulled.polled, pulled.told)
     session.reader.end()
     return {"missed by push": missed} if missed else {}
 
 
-def _consent(session: Session, result: Plan, options: Options) -> None:
-    if options.approve and options.approve != result.digest:
+def _consent(session: Session, pulled: Pulled, result: Plan, options: Options) -> list[Note]:
+    """What a person's word there is for this plan, as notes; about a whole run's one is asked for. Raises UnsafePlan where one is needed."""
+    exact = options.approve == result.digest
+    if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
-    if not options.force and not options.approve:
-        guard(session, result)
+    reasons = [] if options.force or exact else excess(session, result)
+    return approving.permit(session, result, reasons, asks=_is_all(pulled, options)) if reasons else []
+
+
+def _is_all(pulled: Pulled, options: Options) -> bool:
+    """Whether a plan is what any run would come to, not what somebody asked for by hand or a push told of."""
+    return pulled.is_whole and options.since is None
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -215,7 +234,7 @@ async def _attempt(session: Session, options: Options, summary: Summary) -> None
     try:
         await _stages(session, options, summary)
     except UnsafePlan as error:
-        summary.result, summary.error = "refused", error
+        summary.result, summary.error = refused(error), error
     except ConnectorError as error:
         summary.result, summary.error = "failed", error
 
@@ -310,6 +329,10 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
     settle(session, summary)
 
 
+def refused(error: UnsafePlan) -> Result:
+    return "waiting for approval" if error.approval else "refused"
+
+
 def may_report(refused: Plan) -> bool:
     """Whether the CRM hears of progress although its plan was refused: people may take days to approve. Not when the CRM itself seems at fault."""
     return not refused.alarms
@@ -331,7 +354,7 @@ def settle(session: Session, summary: Summary) -> None:
         summary.result = "with errors"
     elif summary.helps:
         summary.result = "helped"
-    elif left or summary.counts["write-back later"]:
+    elif left or summary.counts["write-back later"] or any(one.standing == "asks" for one in summary.plan.gated):
         summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"

@@ -137,6 +137,7 @@ def run_parameters(where: Settings) -> dict[str, str]:
 async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[Any]:
     from flows.deploy import ONE_AT_A_TIME, nightly, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
     from flows.sync import plan, sync  # noqa: PLC0415
+    from flows.sync_approval import approval  # noqa: PLC0415
     from flows.sync_reconcile import reconcile  # noqa: PLC0415
 
     parameters = run_parameters(where)
@@ -156,6 +157,7 @@ async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[A
             description="Read everything again, every night.",
             concurrency_limit=ONE_AT_A_TIME,
         ),
+        await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
         await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
     ]
 

@@ -40,6 +40,7 @@ from flows.pipeline import (
     may_report,
     new_run_id,
     notify,
+    refused,
     settle,
     tell,
 )
@@ -49,6 +50,7 @@ from flows.service_runs import stand_in
 from flows.session import Failures, Progress, Session, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
+from flows.sync_approval import follow
 from flows.waiting import waiting
 from flows.warm import Opened, Warm
 from flows.write_back import listen
@@ -215,6 +217,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     async with opened(where) as session:
         work = Work(session, options)
         await carry_out(work)
+    await follow(where)
     return final(work.summary)
 
 
@@ -226,7 +229,7 @@ async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None =
         try:
             await _stages(work)
         except UnsafePlan as error:
-            summary.result, summary.error = "refused", error
+            summary.result, summary.error = refused(error), error
         if then is not None and not session.stop.asked:
             await then(work)
     except asyncio.CancelledError:
@@ -426,9 +429,17 @@ async def _show_outcome(session: Session, summary: Summary) -> None:
     ]
     if rows:
         await acreate_table_artifact(rows[:MOST_ROWS], key="projects", description=f"{len(rows)} projects made visible")
+    held = [one for one in summary.plan.held if one.number]
     waits = [{"number": one.ref, "what": one.what, "why": one.why, "waits for it": one.hangs} for one in waiting(session.store)]
     if waits:
         await acreate_table_artifact(waits[:MOST_ROWS], key="waiting", description="Waiting for a person: `handoff resolve NUMBER`")
+    asked = [
+        {"number": one.number, "record": one.title or one.source, "rules": ", ".join(one.rules), "plan": one.plan.digest} for one in held
+    ]
+    if asked:
+        await acreate_table_artifact(
+            asked[:MOST_ROWS], key="approvals", description="Waiting for a person's yes: `handoff approvals`, or the runs of `approval`"
+        )
     await acreate_markdown_artifact(_markdown(summary), key="outcome", description=f"Run {summary.run}")
 
 
@@ -439,6 +450,7 @@ def _markdown(summary: Summary) -> str:
     lines += [f"- {count} calls to {system}" for system, count in summary.calls.items()]
     lines += [f"- {note}" for note in summary.notes]
     lines += [f"- {error}" for error in summary.errors[:20]]
+    lines += [f"- {summary.asked}"] if summary.asked else []
     if summary.told:
         lines.append(f"- **{summary.told}**")
     return "\n".join(lines)
@@ -453,11 +465,14 @@ def final(summary: Summary) -> State[Any]:
     told = ", ".join(
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )
-    message = f"{summary.result}{': ' + told if told else ''}{'; ' + summary.told if summary.told else ''}"
+    message = "; ".join(part for part in (f"{summary.result}{': ' + told if told else ''}", summary.told, summary.asked) if part)
     if isinstance(summary.error, UnsafePlan):
-        message += f". If it is meant, run sync with approve={summary.plan.digest} for exactly this plan, or with force"
+        yes = f"approve it under number {summary.error.approval}, or " if summary.error.approval else ""
+        message += f". If it is meant, {yes}run sync with approve={summary.plan.digest} for exactly this plan, or with force"
     if summary.error is not None:
-        return Failed(message=message, name="Refused" if summary.result == "refused" else "Failed")
+        return Failed(
+            message=message, name={"refused": "Refused", "waiting for approval": "WaitingForApproval"}.get(summary.result, "Failed")
+        )
     return Completed(
         message=message,
         name={"with errors": "CompletedWithErrors", "waiting": "Waiting", "stopped": "Stopped"}.get(summary.result, "Completed"),

@@ -105,6 +105,9 @@ _NOTICES = (
        PRIMARY KEY (kind, subject)) WITHOUT ROWID""",
 )
 
+# How a record was when a person was first asked about what is planned for it, as JSON; empty for one that waits for anything else.
+_HELD = ("ALTER TABLE recheck ADD COLUMN held TEXT NOT NULL DEFAULT ''",)
+
 # Every table and its key.
 KEYS = {
     "meta": "key",
@@ -127,6 +130,7 @@ MIGRATIONS = (
     Migration("m002_leases", _LEASES),
     Migration("m003_news", _NEWS),
     Migration("m004_notices", _NOTICES),
+    Migration("m005_held", _HELD),
 )
 STATE = Schema("handoff", MIGRATIONS, KEYS, alone=True)
 

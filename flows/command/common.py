@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import getpass
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -203,3 +205,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def where(folder: Path | None, state: str | None = None) -> Settings:
     return settings(folder, state)
+
+
+def who() -> str:
+    """Who decides: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
