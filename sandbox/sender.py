@@ -150,7 +150,8 @@ class Sender:
         ):
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(awake.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):  # wait_for of Python 3.11 may swallow the cancellation that ends this
+                        await awake.wait()
                 awake.clear()
                 for letter in self._due():
                     group.create_task(send(letter))
