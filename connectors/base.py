@@ -93,11 +93,14 @@ class Conflict(ConnectorError):
 
 
 class UnsafePlan(ConnectorError):
-    """The plan is above its limits. `reasons` names each limit, what it allows and what was asked."""
+    """The plan is above its limits. `reasons` names each limit, what it allows and what was asked.
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = tuple(reasons)
+    `approval` is the number under which a person was asked about it; 0 when nobody was, or has said no.
+    """
+
+    def __init__(self, reasons: Sequence[str], *, approval: int = 0) -> None:
+        super().__init__("; ".join([*reasons, *([f"it waits for approval {approval}"] if approval else [])]))
+        self.reasons, self.approval = tuple(reasons), approval
 
 
 class QuotaExhausted(ConnectorError):
@@ -211,12 +214,22 @@ class Page:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A system's daily budget of calls as it last told: how many are left, of how many."""
+
+    left: int
+    most: int
+
+
 class Source(Protocol):
     """A CRM, read and written back to. Async context manager; every method may raise any ConnectorError but Ambiguous.
 
     `pull(kind, None)` starts at the beginning of history (a baseline); with a cursor it yields what changed since, late commits and ties
     included, each page resumable. It may yield a record twice and must never lose one. `write_back` answers in the order of its rows: None
     for done, an error for a row that was refused; it is safe to repeat. `describe` tells what a mapping may name; it only reads.
+
+    One whose calls are counted by the day has a `budget` as well: `Budget | None`, as its last answer told.
     """
 
     system: str
@@ -323,6 +336,7 @@ class Progress:
     status: ProjectStatus | None = None
     completed: bool = False
     due_on: date | None = None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +369,8 @@ class Target(Protocol):
     (`held`), whatever the tool does to white space or formatting; one custom field is asked for as `custom.<name>`.
     `changes` may ask `locate` for the projects of objects it meets (object id → project id, what is unknown left out) before asking the tool.
     `progress` omits projects that are gone. `sweep` puts away what given-up creates left behind; it never deletes, and gives the ids.
-    `describe` tells what a blueprint can set and who can be assigned; it only reads.
+    `describe` tells what a blueprint can set and who can be assigned; it only reads. `people` gives those of the e-mails that somebody in the tool
+    has; `same` takes one that nobody has, once it was asked for, for written where nobody is held.
     """
 
     system: str
@@ -367,6 +382,7 @@ class Target(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
     async def check(self) -> Report: ...
     async def describe(self) -> Description: ...
+    async def people(self, emails: Sequence[str]) -> set[str]: ...
     async def write(self, writes: Sequence[Write]) -> Sequence[Remote | ConnectorError]: ...
     async def find(self, creates: Sequence[Create]) -> Sequence[Remote | Conflict | Gone | None]: ...
     async def read(self, kind: ItemKind, ids: Sequence[str]) -> Sequence[Remote | None]: ...

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from connectors.base import (
+    Budget,
     Changed,
     Conflict,
     ConnectorError,
@@ -45,6 +46,11 @@ class _Opened:
     @property
     def calls(self) -> int:
         return self._opening.calls
+
+    @property
+    def budget(self) -> Budget | None:
+        """Of calls, where the system tells of one."""
+        return getattr(self._opening, "budget", None)
 
     async def __aenter__(self) -> Self:
         try:
@@ -110,6 +116,10 @@ class NamedTarget(_Opened):
         super().__init__(name, inner)
         self._inner = inner
         self.traits: Traits = inner.traits
+
+    async def people(self, emails: Sequence[str]) -> set[str]:
+        with self._named():
+            return await self._inner.people(emails)
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Remote | ConnectorError]:
         with self._named():

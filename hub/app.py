@@ -29,6 +29,7 @@ from hub.guard import Guard
 from hub.health import health
 from hub.hooks import Hooks, Listening
 from hub.ledger import Ledger
+from hub.oidc import Provider, client
 from hub.pages import pages
 from hub.places import Place, Places
 from hub.records import Records
@@ -53,7 +54,7 @@ def create_app(
     """`systems` are those that are listened to, see `listening`. `hosts` are the names the hub goes by besides its public one and loopback;
     `seconds` counts them, from wherever.
 
-    Its database must be there, or able to be made; when it goes away later, what comes in is refused until it is back.
+    Raises ConfigError. Its database must be there, or able to be made; when it goes away later, what comes in is refused until it is back.
     """
     clock = (runtime or Runtime()).clock
     inbox, records = (Records(lambda: open_hub(where.state, now=clock())) for _ in range(2))
@@ -62,6 +63,9 @@ def create_app(
     access = Access(records, sessions, People.listed(where.env), clock)
     attempts = Buckets(burst=10, per_second=0.1, clock=seconds)
     desk = Desk(where, loaded, clock, records, ledger, sessions, access, attempts)
+
+    at_provider = client(where.env, endpoints.url)
+    provider = Provider(at_provider, clock) if at_provider else None
 
     async def subscribed(place: Place) -> tuple[Subscribed, bool]:
         known = await records(lambda db: Subscriptions(db).get(place.name, place.resource))
@@ -73,7 +77,7 @@ def create_app(
 
     places = Places(endpoints, {name: one.objects for name, one in systems.items()}, subscribed, seconds)
     hooks = Hooks(systems, places, ledger, keep=keep, url=endpoints.url, clock=clock, seconds=seconds, limits=limits)
-    behind = Guard(_pages(desk), access, hosts=hosts, url=endpoints.url)
+    behind = Guard(_pages(desk, provider), access, hosts=hosts, url=endpoints.url)
 
     @asynccontextmanager
     async def life() -> AsyncIterator[None]:
@@ -108,11 +112,11 @@ def listening(loaded: Loaded) -> dict[str, Listening]:
     }
 
 
-def _pages(desk: Desk) -> FastAPI:
+def _pages(desk: Desk, provider: Provider | None) -> FastAPI:
     show = Show(desk)
     behind = FastAPI(title="Handoff", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     behind.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    behind.include_router(doors(desk, show, provider=False))
+    behind.include_router(doors(desk, show, provider))
     behind.include_router(pages(desk, show))
     behind.include_router(api(desk))
     behind.include_router(health(desk))

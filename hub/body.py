@@ -21,7 +21,7 @@ class Limits:
     """`body` bytes of one delivery, taken in within `seconds`; `held` bytes of all that are being read, `held_of_one` of one system's."""
 
     body: int = 1 << 20
-    seconds: float = 10.0
+    seconds: float = 5.0
     held: int = 64 << 20
     held_of_one: int = 16 << 20
     hints: int = 5000

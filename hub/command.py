@@ -18,6 +18,8 @@ from flows.settings import Settings
 from hub.app import create_app, listening
 from hub.serving import server
 
+_TURN = 0.0005  # seconds; the thread that commits needs the interpreter often and for a moment, and waits this long each time
+
 
 def hub(  # noqa: PLR0917 - the options of a verb are its parameters
     folder: Folder = None,
@@ -43,6 +45,7 @@ def _run(there: Settings, host: str, port: int, *, behind_proxy: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _: asked.append(got))  # the server hears of it first, ends in order and passes it on
     gc.freeze()  # what is loaded by now stays
+    sys.setswitchinterval(_TURN)
     serving = server(app, host=host, port=port, behind_proxy=behind_proxy, ready=lambda: _tell(host, port))
     try:
         serving.run()

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from connectors.base import ConnectorError
+from hub import facts
 from hub.desk import Desk
-from state import Store
+from hub.metrics import CONTENT_TYPE, exposition
 from state.database import Database
 from state.inbox import Arrivals, Inbox
 
 LATE = timedelta(hours=1)
-_GOOD = ("done", "nothing to do", "with errors", "waiting")
-
-
-def last_success(store: Store) -> datetime | None:
-    """When a sync last came to its end."""
-    marks = ",".join("?" * len(_GOOD))
-    row = store.db.execute(f"SELECT max(ended_at) FROM run WHERE kind = 'sync' AND outcome IN ({marks})", _GOOD).fetchone()  # noqa: S608 - marks
-    return datetime.fromisoformat(row[0]) if row and row[0] else None
 
 
 def health(desk: Desk) -> APIRouter:
@@ -37,6 +32,12 @@ def health(desk: Desk) -> APIRouter:
         wrong = [reason for reason in (await _hub(desk), await _state(desk)) if reason]
         reasons = {"reasons": wrong} if request.state.visitor is not None else {}
         return JSONResponse({"ready": not wrong, **reasons}, 503 if wrong else 200)
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        """What can be read is told, and whether it could be."""
+        told = await asyncio.to_thread(facts.gather, desk.where.state, desk.clock())
+        return Response(exposition(told), media_type=CONTENT_TYPE)
 
     return routes
 
@@ -58,10 +59,15 @@ def _write(db: Database, now: datetime) -> None:
 
 async def _state(desk: Desk) -> str:
     try:
-        last = await desk.from_state(last_success)
+        read = await desk.from_state(facts.last_read)
     except ConnectorError as error:
         return f"the state: {error}"
-    if last is None:
-        return "no sync has come to its end yet"
-    late = desk.clock() - last
-    return f"the last sync that came to its end was {late.total_seconds() / 60:.0f} minutes ago" if late > LATE else ""
+    return "; ".join(filter(None, (_late(name, read, desk.clock()) for name in desk.loaded.configuration.rules.sources)))
+
+
+def _late(source: str, read: Mapping[tuple[str, str], datetime], now: datetime) -> str:
+    moments = [at for (system, _), at in read.items() if system == source]
+    if not moments:
+        return f"{source} has not been read to its end yet"
+    late = now - min(moments)
+    return f"{source} was last read to its end {late.total_seconds() / 60:.0f} minutes ago" if late > LATE else ""

@@ -16,7 +16,7 @@ from hub import web
 # Whoever ends TLS in front of us is on this machine or in a private network; nobody else is believed who they speak for.
 _PROXIES = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 _HEADERS_WITHIN = 10.0  # seconds
-_END_WITHIN = 6  # seconds; supervisors send SIGKILL after ten
+_END_WITHIN = 6  # seconds: more than any body is waited for, less than the ten after which supervisors send SIGKILL
 
 
 class Impatient(HttpToolsProtocol):

@@ -150,7 +150,7 @@ class Sender:
         ):
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK):  # wait_for of Python 3.11 may swallow the cancellation that ends this
+                    async with asyncio.timeout(LOOK):  # `wait_for` may swallow a cancellation that comes together with what it waits for
                         await awake.wait()
                 awake.clear()
                 for letter in self._due():

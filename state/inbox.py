@@ -83,11 +83,20 @@ class Inbox:
         with self._db.atomic():
             # in the order of their keys, so that two processes cannot wait for each other
             rows = sorted((system, hint.kind, hint.id, count) for (system, hint), count in arrived.hints.items())
-            self._db.executemany(_HINT, [(system, kind, id_, count, at, at) for system, kind, id_, count in rows])
+            self._put([(system, kind, id_, count, at, at) for system, kind, id_, count in rows])
             hints = Counter(system for system, _ in arrived.hints)
             fed = [(s, at, n, arrived.events[s], hints[s], at) for s, n in sorted(arrived.deliveries.items())]
             self._db.executemany(_FEED, fed)
             self._db.executemany(_REFUSAL, [(system, why, count, at) for (system, why), count in sorted(arrived.refused.items())])
+
+    def _put(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Many a statement: each one by itself would have to wait its turn with whatever else this process does."""
+        start = 0
+        while start < len(rows):
+            size = next(size for size in _SIZES if size <= len(rows) - start)
+            some = rows[start : start + size]
+            self._db.execute(_HINT.format(marks=", ".join([_MARKS] * size)), [value for row in some for value in row])
+            start += size
 
     def take(self, systems: Sequence[str], most: int = 500) -> list[Told]:
         """Hints of some systems, those first told first. They stay until they are settled."""
@@ -108,6 +117,12 @@ class Inbox:
     def forget(self, systems: Sequence[str]) -> None:
         """Hints of systems that nobody reads."""
         self._db.executemany("DELETE FROM hint WHERE system = ?", [(system,) for system in sorted(systems)])
+
+    def forget_before(self, cut: datetime) -> int:
+        """Hints that nobody asked for since `cut`, and counts of what has not been refused since; gives how many rows went."""
+        with self._db.atomic():
+            statements = ("DELETE FROM hint WHERE last_at < ?", "DELETE FROM refusal WHERE last_at < ?")
+            return sum(int(self._db.execute(statement, (stamp(cut),)).rowcount) for statement in statements)
 
     def waiting(self) -> dict[str, tuple[int, datetime]]:
         """How many hints wait, by system, and since when the eldest does."""
@@ -142,8 +157,10 @@ class Inbox:
 
 
 _COLUMNS = "system, kind, id, revision, count, first_at, last_at"
+_MARKS = "(?, ?, ?, ?, ?, ?)"
+_SIZES = (128, 16, 4, 1)  # rows a statement: few statements, few of their texts
 _HINT = (
-    "INSERT INTO hint (system, kind, id, count, first_at, last_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (system, kind, id)"
+    "INSERT INTO hint (system, kind, id, count, first_at, last_at) VALUES {marks} ON CONFLICT (system, kind, id)"
     " DO UPDATE SET revision = hint.revision + 1, count = hint.count + excluded.count, last_at = excluded.last_at"
 )
 _FEED = (

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.base import ConnectorError, QuotaExhausted, Runtime
+from connectors.base import Budget, ConnectorError, QuotaExhausted, Runtime
 from connectors.http import Answer, Effect, Http, Limiter
 from connectors.salesforce.auth import Auth
 from connectors.salesforce.connection import Connection
@@ -35,6 +35,10 @@ class Quota:
         if self._usage and spent >= self._usage[0][1] * self._run_share:
             most = self._usage[0][1]
             raise QuotaExhausted(f"this run has used {spent} of {most} daily API calls, its share is {self._run_share:.0%}", system=SYSTEM)
+
+    @property
+    def budget(self) -> Budget | None:
+        return next((Budget(most - used, most) for used, most in self._usage), None)
 
     def __str__(self) -> str:
         return ", ".join(f"{used} of {most} daily API calls used" for used, most in self._usage[:1])

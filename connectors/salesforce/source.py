@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 
-from connectors.base import ConfigError, ConnectorError, Description, Page, Rejected, Report, Runtime, Transient
+from connectors.base import Budget, ConfigError, ConnectorError, Description, Page, Rejected, Report, Runtime, Transient
 from connectors.salesforce.about import about
 from connectors.salesforce.bulk import Bulk
 from connectors.salesforce.connection import Connection
@@ -53,6 +53,11 @@ class SalesforceSource:
     def calls(self) -> int:
         """HTTP calls made so far, logins included."""
         return self._rest.calls
+
+    @property
+    def budget(self) -> Budget | None:
+        """The org's daily calls, by whomever."""
+        return self._rest.quota.budget
 
     async def __aenter__(self) -> SalesforceSource:
         await self._rest.open()

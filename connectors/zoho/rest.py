@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from connectors.base import ConnectorError, QuotaExhausted, RateLimited, Runtime
+from connectors.base import Budget, ConnectorError, QuotaExhausted, RateLimited, Runtime
 from connectors.http import Answer, Effect, Http, Limiter
 from connectors.zoho.auth import Auth
 from connectors.zoho.connection import Connection
@@ -37,6 +37,10 @@ class Credits:
     def used_up(self) -> QuotaExhausted:
         words = f"{self.left or 0} API credits are left, and of {self._daily} a day {self._spare} are left for others"
         return QuotaExhausted(f"{words}; the run goes on from here once the 24-hour window frees credits", system=SYSTEM)
+
+    @property
+    def budget(self) -> Budget | None:
+        return Budget(self.left, self._daily) if self.left is not None else None
 
     def __str__(self) -> str:
         return f"{self.left} API credits left" if self.left is not None else ""

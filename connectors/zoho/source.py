@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
 
-from connectors.base import ConfigError, ConnectorError, Description, Page, Report, Runtime, Transient
+from connectors.base import Budget, ConfigError, ConnectorError, Description, Page, Report, Runtime, Transient
 from connectors.zoho.bulk import Bulk
 from connectors.zoho.check import describe, mapping_problems
 from connectors.zoho.connection import Connection
@@ -54,6 +54,11 @@ class ZohoSource:
     def calls(self) -> int:
         """HTTP calls made so far, token requests included."""
         return self._rest.calls
+
+    @property
+    def budget(self) -> Budget | None:
+        """The organisation's credits; Zoho tells of them once half are used."""
+        return self._rest.credits.budget
 
     async def __aenter__(self) -> ZohoSource:
         await self._rest.open()

@@ -159,7 +159,7 @@ def test_a_record_without_an_id_is_no_hint_and_hides_no_other(record: str) -> No
     assert (received.hints, received.events) == ((Hint("deal", "0062t0000000002AAA"),), 2)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(place=st.integers(0, len(message()) - 1), cut=st.integers(0, 30), put=st.binary(max_size=10))
 def test_a_message_with_anything_in_it_is_taken_or_refused(place: int, cut: int, put: bytes) -> None:
     body = message()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 from connectors.base import StateError
 from connectors.push import Delivery, Endpoint, Received
 from engine.model import Hint
+from hub import serving
 from hub.body import Limits
 from hub.hooks import Listening
 from state.hub import open_hub
@@ -122,6 +125,17 @@ def _dial(hub: Hub) -> socket.socket:
     line = socket.create_connection(("127.0.0.1", int(hub.url.rsplit(":", 1)[1])))
     line.settimeout(10)
     return line
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
+def test_a_head_that_dawdles_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    monkeypatch.setattr(serving, "_HEADERS_WITHIN", 0.2)
+    with rig.hub(tmp_path) as hub, closing(_dial(hub)) as line:
+        line.sendall(before)
+        if before:
+            assert line.recv(1000).startswith(b"HTTP/1.1 200")
+        line.sendall(b"POST /hooks/")
+        assert line.recv(100) == b""
 
 
 def test_bodies_held_at_once_are_bounded_and_what_is_refused_for_that_may_come_again(tmp_path: Path) -> None:
@@ -235,17 +249,35 @@ def test_what_cannot_be_stored_is_not_acknowledged_and_once_it_can_it_is(hub: Hu
     assert [one.hint.id for one in hints(hub)] == ["9"]
 
 
-def test_a_full_disk_is_survived(tmp_path: Path) -> None:
-    with rig.hub(tmp_path) as hub:
-        assert hub.deliver("0").status_code == 200
-        with closing(open_hub(hub.state, now=hub.clock())) as db:
-            db.execute("BEGIN IMMEDIATE")  # somebody has the file and does not let go
-            with ThreadPoolExecutor(1) as crowd:
-                waiting = crowd.submit(hub.deliver, "1", timeout=30)
-                assert waiting.result().status_code == 503
-            db.execute("ROLLBACK")
-        assert hub.deliver("2").status_code == 200
-        assert sorted(one.hint.id for one in hints(hub)) == ["0", "2"]
+def test_a_disk_that_is_full_refuses_what_comes_and_with_room_again_takes_it(small_disk: Path, tmp_path: Path) -> None:
+    ballast = small_disk / "ballast"
+    with rig.hub(tmp_path, state=small_disk / "s.db") as hub:
+        assert hub.deliver("first").status_code == 200
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        statuses = [hub.deliver(*(f"{batch:03}{n:05}" for n in range(500))).status_code for batch in range(20)]
+        assert statuses[-1] == 503
+        kept = {one.hint.id for one in Inbox(open_hub(hub.state, now=hub.clock(), read_only=True)).take(["salesforce"], most=100_000)}
+        assert kept == {"first", *(f"{batch:03}{n:05}" for batch, status in enumerate(statuses) if status == 200 for n in range(500))}
+        ballast.unlink()
+        assert hub.deliver("last").status_code == 200
+        assert "last" in {one.hint.id for one in hub.look(lambda db: Inbox(db).take(["salesforce"], most=100_000))}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for little."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    words = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if mount is None or umount is None or subprocess.run([mount, *words], capture_output=True, check=False).returncode != 0:  # noqa: S603
+        pytest.skip("no right to mount a file system here")
+    try:
+        yield place
+    finally:
+        subprocess.run([umount, "--lazy", str(place)], check=True)  # noqa: S603
 
 
 def test_it_works_the_same_on_postgresql(tmp_path: Path, fresh_state: Callable[[], str]) -> None:
