@@ -14,10 +14,12 @@ from engine.filters import ExpressionError
 from engine.mapping import MODELS
 from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
+from flows import reconciled
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Run, Snapshot, Store
+from state import Link, Notices, Outbox, Run, Snapshot, Store
 from state.codec import moment
+from state.notices import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,15 @@ class Standing:
     last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
+    reconciled: str = ""
+    traffic: Sequence[Traffic] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
-        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
+        told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
+        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts], **told}
 
 
 def standing(store: Store) -> Standing:
@@ -76,12 +81,15 @@ def standing(store: Store) -> Standing:
         last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
+        reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
+        traffic=Notices(store).traffic(),
     )
 
 
 def _error(run: Run) -> str:
     """Why a run ended as it did, and for a refused one what to do."""
-    ways = f"; `handoff plan` shows what, `handoff sync --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
+    verb, look = ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
+    ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
     return f"{run.error}{ways}" if run.error else ""
 
 

@@ -14,16 +14,19 @@ from engine.plan import Existing, Plan
 from flows.alarms import alarms
 from flows.pull import Pulled
 from flows.session import Session
-from state import Note
+from state import Note, Notices
 
 
 def plan(session: Session, pulled: Pulled) -> Plan:
     """What the pulled changes call for. Touches nothing."""
     result = Plan(alarms=alarms(session, pulled))
-    work: list[tuple[Change, frozenset[str] | None]] = [*((change, None) for change in pulled.changes.values()), *pulled.history]
-    existing = _existing(session, pulled, (change for change, _ in work))
-    for done, (change, among) in enumerate(work, 1):
-        session.planner.plan(change, existing[change.source], result, among=among)
+    work: list[tuple[Change, frozenset[str] | None, bool]] = [(change, None, False) for change in pulled.changes.values()]
+    work += [(change, among, True) for change, among in pulled.history]
+    existing = _existing(session, pulled, (change for change, *_ in work))
+    told = Notices(session.store).of(pulled.changes) if session.planner.tells else {}
+    for done, (change, among, is_history) in enumerate(work, 1):
+        known = told.get(change.source, ())
+        session.planner.plan(change, existing[change.source], result, among=among, told=known, is_history=is_history)
         if done % 200 == 0 or done == len(work):
             session.progress("planning", done, len(work))
     return result
@@ -51,6 +54,7 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
     failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
     with session.reader.transaction():
         session.outbox.decide(result.actions, session.run, now)
+        Notices(store).decide(result.notices, now)
         for project, since in doubtful.items():
             session.outbox.doubt(since, projects=[project])
         if pulled.is_whole:
@@ -67,6 +71,8 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
             store.save_cursor(system, kind, cursor, now)
         for (rule, source), day in pulled.backfilled.items():
             store.save_meta(f"backfilled:{rule}:{source}", day.isoformat())
+        for name, value in pulled.remembered.items():
+            store.save_meta(name, value)
         store.note(session.run, _notes(pulled, result), now)
 
 
@@ -82,6 +88,7 @@ def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
             yield Note(change.source, ", ".join(change.events), "", "passed", reason)
         if change.issues:
             yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
+    yield from pulled.notes
     for key, notes in result.notes.items():
         yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,11 +14,12 @@ from rich.text import Text
 
 from connectors.base import UnsafePlan
 from engine.limits import by_rule
-from engine.model import Action, Decision, Problem
+from engine.model import Action, Decision, Notice, Problem
 from engine.plan import Plan
 from flows.pipeline import Summary, kind_of
 from flows.view import plain
 from flows.waiting import Doubt, Waiting
+from state.notices import Traffic
 
 MOST_ROWS = 30
 _RESULT_STYLE = {
@@ -49,6 +51,8 @@ def plan(result: Plan) -> RenderableType:
     parts: list[RenderableType] = []
     if result.actions:
         parts += [_actions(result), Text()]
+    if result.notices:
+        parts += [_notices(result.notices), Text()]
     passed = [decision for decision in result.decisions if decision.verdict != "acts"]
     if passed:
         parts += [_passed(passed), Text()]
@@ -56,19 +60,21 @@ def plan(result: Plan) -> RenderableType:
     if assumed:
         parts += [_notes(assumed), Text()]
     counts = result.counts()
+    if result.notices:
+        counts["message"] = len(result.notices)
     told = ", ".join(f"{count} × {what}" for what, count in sorted(counts.items())) or "nothing to do"
-    digest = result.digest if result.actions or result.alarms else "empty"
+    digest = result.digest if result.actions or result.alarms or result.notices else "empty"
     parts.append(Text.assemble(("Plan ", "bold"), (digest, "bold cyan"), f": {told}"))
     return Group(*parts)
 
 
-def refusal(result: Plan, reasons: Sequence[str], *, what: str) -> RenderableType:
+def refusal(result: Plan, reasons: Sequence[str], *, what: str, verb: str = "sync") -> RenderableType:
     """Why a plan needs a person's word, how much each rule asks for, and the two ways to go on."""
     parts: list[RenderableType] = [Text()]
     if asked := by_rule(result):
         parts += [_asked(asked), Text()]
     parts += [Text(what, style="bold red"), *(Padding(Text(reason, style="red"), (0, 0, 0, 2), expand=False) for reason in reasons)]
-    ways = f"If it is meant: `handoff sync --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
+    ways = f"If it is meant: `handoff {verb} --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
     return Group(*parts, Text(ways, style="yellow"))
 
 
@@ -141,6 +147,18 @@ def _passed(decisions: Sequence[Decision]) -> Table:
     return table
 
 
+def _notices(notices: Sequence[Notice]) -> Table:
+    table = Table(title="Whom it tells", title_justify="left", title_style="bold", expand=True)
+    table.add_column("Channel", ratio=1)
+    table.add_column("Message", ratio=5)
+    table.add_column("Why", ratio=3, style="dim")
+    for notice in notices[:MOST_ROWS]:
+        table.add_row(notice.channel, plain(notice.text), f"{notice.event}\n{notice.why}")
+    if len(notices) > MOST_ROWS:
+        table.add_row("", f"… and {len(notices) - MOST_ROWS:,} more", "")
+    return table
+
+
 def _notes(notes: Sequence[tuple[str, str]]) -> Table:
     table = Table(title="Assumed or left out", title_justify="left", title_style="bold", expand=True)
     table.add_column("Project", ratio=3)
@@ -195,7 +213,10 @@ def baseline(result: Summary) -> list[str]:
     ]
 
 
-_TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")
+_TOLD = (
+    *("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues"),
+    *("told", "told later", "given up"),
+)
 
 
 def entries(title: str, listed: Iterable[tuple[RenderableType, Sequence[str]]], *, empty: str) -> RenderableType:
@@ -241,6 +262,22 @@ def in_doubt(listed: Sequence[Doubt]) -> RenderableType:
     )
 
 
+def traffic(listed: Sequence[Traffic]) -> RenderableType:
+    """The channels, and those that were not told what they should be."""
+    lines = []
+    for one in listed:
+        told = [
+            counted(one.sent, "message"),
+            *([f"{one.late:,} late"] if one.late else []),
+            *([f"{one.given_up:,} given up"] if one.given_up else []),
+        ]
+        lines.append(Text(f"  {one.channel}: {', '.join(told)}", style="yellow" if one.late or one.given_up else ""))
+        if one.error and one.since:
+            lines.append(Text(f"      since {one.since:%Y-%m-%d %H:%M} UTC: {plain(one.error)}", style="dim"))
+    again = [Text("  `handoff retry` tries again what was given up.", style="dim")] if any(one.given_up for one in listed) else []
+    return Group(Text("Told:", style="bold"), *lines, *again)
+
+
 def as_data(result: Summary) -> Mapping[str, Any]:
     """The summary for scripts."""
     return {
@@ -284,4 +321,5 @@ def plan_data(result: Plan) -> Mapping[str, Any]:
             for d in result.decisions
         ],
         "notes": {key: list(notes) for key, notes in result.notes.items()},
+        "notices": [asdict(notice) for notice in result.notices],
     }

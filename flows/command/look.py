@@ -93,8 +93,10 @@ def _status(found: Standing) -> Group:
         Text.assemble(("Made: ", "bold"), f"{show.counted(counts['projects'], 'project')}, {counts['published']} visible to people"),
         Text.assemble(("Last run: ", "bold"), found.last_run or "none"),
         *([Padding(Text(found.last_error, style="red"), (0, 0, 0, 2), expand=False)] if found.last_error else []),
+        *([Text.assemble(("Reconciled: ", "bold"), found.reconciled)] if found.reconciled else []),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         *([Text(), show.in_doubt(found.doubts)] if found.doubts else []),
+        *([Text(), show.traffic(found.traffic)] if found.traffic else []),
         Text(),
         show.waiting(found.waiting),
     )
