@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, reconcile, setup, state, sync, work
+from flows.command import approvals, care, channels, look, reconcile, setup, state, sync, work
 from flows.command.access import access
 from flows.command.demo import demo
+from flows.command.deploy import deploy
 from flows.command.discover import discover
 from flows.command.hub import hub
 from flows.command.serve import serve
@@ -61,11 +62,14 @@ for verb in (
     setup.schema,
 ):
     app.command()(verb)
+app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
+app.add_typer(channels.telling, name="channels")
 app.add_typer(access, name="access")
 app.add_typer(webhooks, name="webhooks")
 app.command()(hub)
 app.command()(serve)
+app.command()(deploy)
 app.command()(demo)
 
 

@@ -17,8 +17,10 @@ from prefect.runtime import flow_run
 from flows.pipeline import Options
 from flows.reconcile import MOST_CALLS, Reconciliation
 from flows.reconciled import Place, Report, mentions, places
+from flows.service_runs import stand_in
 from flows.settings import settings
 from flows.sync import MOST_ROWS, Work, carry_out, final, opened
+from flows.sync_approval import follow
 from state.hub import open_hub
 
 
@@ -47,6 +49,7 @@ async def reconcile(
         approve: Digest of the plan to carry out, limits or not.
     """
     where = settings(Path(folder), state)
+    await stand_in()
     async with opened(where) as session:
         with closing(open_hub(where.state, now=session.runtime.clock())) as hub:
             reconciliation = Reconciliation(session, hub, most_calls=most_calls)
@@ -58,6 +61,7 @@ async def reconcile(
             await carry_out(work, then)
             if not work.summary.helps:
                 await _show(reconciliation.report)
+    await follow(where)
     return final(work.summary)
 
 

@@ -60,6 +60,7 @@ class Store:
 
     def __init__(self, where: Path | str, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
         """`where` is a file, or the URL of a PostgreSQL database. With `read_only` or `existing`, a missing state is an error rather than made."""
+        self.where = where  # may hold a password
         self.db = opened(where, now=now, read_only=read_only, existing=existing)
         if not self.db.shared and not read_only:
             self.db.execute(_FREE)
@@ -173,7 +174,7 @@ class Store:
         return dict(rows.fetchall())
 
     def save_recheck(self, system: str, kind: CrmKind, whys: Mapping[str, str], now: datetime) -> None:
-        rows = [(system, kind, id_, why, stamp(now)) for id_, why in whys.items()]
+        rows = [(system, kind, id_, why, stamp(now), "") for id_, why in whys.items()]
         self.db.executemany(_SAVE_RECHECK, rows)
 
     def clear_recheck(self, system: str, kind: CrmKind, ids: Iterable[str]) -> None:
@@ -248,18 +249,11 @@ class Store:
         )
         return [Run(r[0], r[1], moment(r[2]), moment(r[3]) if r[3] else None, r[4], load(r[5]), r[6], r[7]) for r in rows]
 
-    def forget_before(self, cut: datetime) -> int:
-        """Drop audit rows, ended runs and settled intents older than `cut`; links and snapshots stay. Gives how many rows went."""
+    def forget_before(self, cut: datetime, most: int | None = None) -> int:
+        """Drop audit rows, ended runs, settled intents and given-up creations older than `cut`, and the words of notices that were sent; links and
+        snapshots stay. In one transaction, of at most so many rows of each; gives how many rows went."""
         with self.transaction():
-            gone = 0
-            for statement in (
-                "DELETE FROM audit WHERE at < ?",
-                "DELETE FROM run WHERE started_at < ? AND ended_at <> ''",
-                "DELETE FROM intent WHERE done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'",
-                "DELETE FROM orphan WHERE at < ?",
-            ):
-                gone += self.db.execute(statement, (stamp(cut),)).rowcount
-        return gone
+            return sum(self.db.execute(statement, (stamp(cut), most or _ALL)).rowcount for statement in _FORGET)
 
     def look_up(self, statement: str, head: tuple[Any, ...], ids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement with `IN ({marks})`, however many ids there are; `head` are the parameters before them."""
@@ -268,6 +262,20 @@ class Store:
             chunk = pending[start : start + _CHUNK]
             yield from self.db.execute(statement.format(marks=",".join("?" * len(chunk))), (*head, *chunk)).fetchall()
 
+
+_ALL = 1 << 40
+_OLD = (
+    ("audit", "id", "at < ?"),
+    ("run", "id", "started_at < ? AND ended_at <> ''"),
+    ("intent", "seq", "done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'"),
+    ("orphan", "nonce", "at < ?"),
+)
+_FORGET = (
+    *(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {old} ORDER BY {key} LIMIT ?)" for table, key, old in _OLD),  # noqa: S608
+    # the key of a notice stays: nobody is told twice
+    "UPDATE notice SET text = '', url = '' WHERE key IN"
+    " (SELECT key FROM notice WHERE at < ? AND state <> 'due' AND text <> '' ORDER BY key LIMIT ?)",
+)
 
 # Whoever held a lease of an embedded store is gone, or it could not have been opened.
 _FREE = "UPDATE lease SET holder = '', expires_at = '' WHERE holder <> ''"
@@ -283,7 +291,7 @@ def _upsert(table: str, key: str, values: str) -> str:
 _SAVE_CURSOR = _upsert("cursor", "system, kind", "value, at")
 _SAVE_META = _upsert("meta", "key", "value")
 _SAVE_SNAPSHOT = _upsert("snapshot", "system, kind, id", "hash, data, customer, deleted, merged_into, modified_at, seen_at")
-_SAVE_RECHECK = _upsert("recheck", "system, kind, id", "why, since")
+_SAVE_RECHECK = _upsert("recheck", "system, kind, id", "why, since, held")
 _COLUMNS = "id, hash, data, customer, deleted, merged_into, modified_at"
 
 
