@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flows.desk import Desk, wait_for
+from tests.flows.desk import Desk, local, wait_for
 from tests.flows.files import RULES
 from tests.flows.test_serve import answers, free_port, group
 
@@ -84,11 +84,12 @@ def test_a_service_that_was_killed_leaves_no_server_and_the_next_one_finishes_it
     first = server.start()
     run = server.run()
     wait_for(lambda: hangs.struck > 0, 90)
-    os.kill(first.pid, signal.SIGKILL)
+    for pid in (first.pid, *processes_of(run)):
+        os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not answers(f"{server.api}/health"), 20)
     desk.world.tool.faults.clear()
     server.start()
-    wait_for(lambda: server.state(run) == "Crashed", 30)
+    wait_for(lambda: server.state(run) == "Crashed", 90)
     again = server.run()
     wait_for(lambda: server.state(again) in {"Completed", "Waiting"}, 240)
     wait_for(lambda: desk.told("sync")["result"] == "nothing to do", 240)
@@ -148,7 +149,7 @@ def test_a_run_that_failed_is_tried_again_from_the_ui_and_does_only_what_is_left
     server.start()
     run = server.run()
     wait_for(lambda: server.state(run) == "Refused", 90)
-    desk.world.configure({"rules.yaml": RULES.replace("projects_per_run: 10", "projects_per_run: 20")})
+    desk.world.configure(local({"rules.yaml": RULES.replace("projects_per_run: 10", "projects_per_run: 20")}))
     retry = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}}
     for _ in range(2):  # what the button sends; the second time there is nothing left
         assert server.ask(f"flow_runs/{run}/set_state", **retry)["status"] == "ACCEPT"
