@@ -452,6 +452,8 @@ async def test_a_run_with_a_request_of_its_own_asks_nobody_and_leaves_what_was_a
     await world.sync()
     run = await world.sync(only=tuple(f"salesforce:deal:{deal}" for deal in deals[:2]))
     assert (run.result, only(world).number) == ("refused", 1)
+    other = await world.sync(only=(f"salesforce:deal:{world.deal('Open')}",))
+    assert (other.result, only(world).number) == ("nothing to do", 1)
     assert (await world.sync(force=True)).result == "done"
     assert (waiting(world), state_of(world, 1)) == ([], "superseded")
 
