@@ -13,7 +13,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from bench import apply, baseline, inbox, limited, plan, zoho
+from bench import apply, baseline, inbox, limited, plan, push, zoho
 from bench.measure import Benchmark, Figure
 
 ALL: Mapping[str, Callable[[], Benchmark | tuple[Benchmark, ...]]] = {
@@ -23,6 +23,7 @@ ALL: Mapping[str, Callable[[], Benchmark | tuple[Benchmark, ...]]] = {
     "baseline": baseline.measure,
     "zoho": zoho.measure,
     "inbox": inbox.measure,
+    "push": push.measure,
 }
 
 

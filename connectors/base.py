@@ -336,6 +336,7 @@ class Progress:
     status: ProjectStatus | None = None
     completed: bool = False
     due_on: date | None = None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +369,8 @@ class Target(Protocol):
     (`held`), whatever the tool does to white space or formatting; one custom field is asked for as `custom.<name>`.
     `changes` may ask `locate` for the projects of objects it meets (object id → project id, what is unknown left out) before asking the tool.
     `progress` omits projects that are gone. `sweep` puts away what given-up creates left behind; it never deletes, and gives the ids.
-    `describe` tells what a blueprint can set and who can be assigned; it only reads.
+    `describe` tells what a blueprint can set and who can be assigned; it only reads. `people` gives those of the e-mails that somebody in the tool
+    has; `same` takes one that nobody has, once it was asked for, for written where nobody is held.
     """
 
     system: str
@@ -380,6 +382,7 @@ class Target(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
     async def check(self) -> Report: ...
     async def describe(self) -> Description: ...
+    async def people(self, emails: Sequence[str]) -> set[str]: ...
     async def write(self, writes: Sequence[Write]) -> Sequence[Remote | ConnectorError]: ...
     async def find(self, creates: Sequence[Create]) -> Sequence[Remote | Conflict | Gone | None]: ...
     async def read(self, kind: ItemKind, ids: Sequence[str]) -> Sequence[Remote | None]: ...

@@ -67,6 +67,7 @@ def settled(plan: Plan, gated: Sequence[Gated], *, unread: Collection[str] = ())
         actions=[action for action in plan.actions if action.source not in out],
         decisions=[said for decision in plan.decisions if (said := _said(decision, known.get(decision.source))) is not None],
         notes={key: notes for key, notes in plan.notes.items() if _owner(key, owners) not in out},
+        notices=[notice for notice in plan.notices if notice.source not in out],
         gated=[*gated],
     )
 
@@ -92,6 +93,9 @@ def _parts(plan: Plan, sources: Collection[str]) -> dict[str, Plan]:
     for decision in plan.decisions:
         if decision.source in parts:
             parts[decision.source].decisions.append(decision)
+    for notice in plan.notices:
+        if notice.source in parts:
+            parts[notice.source].notices.append(notice)
     owners = _owners(plan.actions)
     for key, notes in plan.notes.items():
         if (owner := _owner(key, owners)) in parts:

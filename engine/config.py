@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from engine.model import CrmKind, ProjectStatus
+from engine.schedule import Schedule
+from engine.section import Name, Section
 
 Event = Literal[
     "deal.created",
@@ -35,15 +37,7 @@ Event = Literal[
     "feedback.created",
     "feedback.updated",
 ]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 When = Annotated[str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else value)]
-
-
-class Section(BaseModel):
-    """Shared settings of every section: immutable, unknown keys refused."""
-
-    # a number where text is wanted is that text: `values: {1: gold}` and `api_version: 61.0` need no quotes
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, coerce_numbers_to_str=True)
 
 
 # rules.yaml
@@ -113,14 +107,22 @@ class SetStatus(Section):
     text: str = Field("", description="Markdown template saying why.")
 
 
+class Notify(Section):
+    notify: Name = Field(description="Channel to tell, one of `channels`.")
+    text: str = Field(min_length=1, description="Markdown template of the message.")
+
+
 def _action_tag(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return "do:" + next((tag for tag in ("create", "comment", "set_status") if tag in keys), "create")
+    return "do:" + next((tag for tag in ("create", "comment", "set_status", "notify") if tag in keys), "create")
 
 
 # the tags hold a colon, so that in the place of an error they cannot be taken for keys
 Do = Annotated[
-    Annotated[CreateProject, Tag("do:create")] | Annotated[AddComment, Tag("do:comment")] | Annotated[SetStatus, Tag("do:set_status")],
+    Annotated[CreateProject, Tag("do:create")]
+    | Annotated[AddComment, Tag("do:comment")]
+    | Annotated[SetStatus, Tag("do:set_status")]
+    | Annotated[Notify, Tag("do:notify")],
     Discriminator(_action_tag),
 ]
 
@@ -142,6 +144,22 @@ class Currencies(Section):
     rates: dict[str, Decimal] = Field(default_factory=dict, description="What one unit of each currency is worth in the base currency.")
 
 
+AlertKind = Literal["failed", "refused", "waiting", "approval", "silence", "given_up"]
+
+
+class Alerts(Section):
+    """What people are told of Handoff itself.
+
+    `failed`: a system cannot be reached or refuses credentials; what may pass by itself is told after half an hour. `refused`: a plan is above
+    its limits. `waiting`: something waits for a person. `approval`: a person is asked for approval. `silence`: a system that should tell of its
+    changes has gone quiet. `given_up`: messages to a channel were given up.
+    """
+
+    to: list[Name] = Field(min_length=1, description="Channels to tell, of `channels`.")
+    on: list[AlertKind] = Field(list(get_args(AlertKind)), min_length=1, description="What to tell of; everything unless said.")
+    repeat_after_hours: int = Field(24, ge=1, description="What lasts is told again after so many hours.")
+
+
 class Rules(Section):
     """`rules.yaml`: when a change calls for what."""
 
@@ -154,6 +172,18 @@ class Rules(Section):
     currencies: Currencies | None = Field(None, description="Exchange rates for `convert`.")
     limits: Limits = Field(default_factory=Limits, description="Limits for one run.")
     approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="How long a person's word is waited for.")
+    schedules: list[Schedule] = Field(
+        default_factory=list, description="When syncs start by themselves under Prefect; without it, as `handoff serve --every` says."
+    )
+    retention_days: int = Field(
+        90, ge=7, description="Days for which runs, reasons, settled work and answered questions are kept. What was made is known for ever."
+    )
+    channels: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Where people are told: a name → one of `slack`, `teams`, `feishu`, `dingtalk`, `wecom`, `email`, `webhook` and its settings."
+        " `${NAME}` is taken from the environment, `${file:PATH}` from a file.",
+    )
+    alerts: Alerts | None = Field(None, description="What people are told of Handoff itself.")
     rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
 
 

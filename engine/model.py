@@ -291,6 +291,19 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """A decision to tell people something, once: `text` (Markdown) to a channel. `key` says of which event and by which rule; it is told of once."""
+
+    key: str
+    channel: str
+    source: str
+    event: str
+    rule: str
+    why: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What one rule made of one change. `seen` are the values its condition looked at, `title` is the record's name, for people."""
 

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import approvals, care, look, setup, state, sync, work
+from flows.command import approvals, care, channels, look, reconcile, setup, state, sync, work
 from flows.command.access import access
 from flows.command.demo import demo
+from flows.command.deploy import deploy
 from flows.command.discover import discover
 from flows.command.hub import hub
 from flows.command.serve import serve
@@ -52,6 +53,7 @@ for verb in (
     sync.plan,
     sync.sync,
     work.work,
+    reconcile.reconcile,
     look.explain,
     look.status,
     look.history,
@@ -62,10 +64,12 @@ for verb in (
     app.command()(verb)
 app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
+app.add_typer(channels.telling, name="channels")
 app.add_typer(access, name="access")
 app.add_typer(webhooks, name="webhooks")
 app.command()(hub)
 app.command()(serve)
+app.command()(deploy)
 app.command()(demo)
 
 

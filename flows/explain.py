@@ -15,12 +15,13 @@ from engine.filters import ExpressionError
 from engine.mapping import MODELS
 from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
-from flows import approving
+from flows import approving, reconciled
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Run, Snapshot, Store
+from state import Link, Notices, Outbox, Run, Snapshot, Store
 from state.approvals import Approval
 from state.codec import moment
+from state.notices import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,17 @@ class Standing:
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
     approvals: Sequence[Approval] = ()
+    reconciled: str = ""
+    traffic: Sequence[Traffic] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
         asked = [approving.data(one, one.asked_at) for one in self.approvals]
-        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts], "approvals": asked}
+        told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
+        doubts = [asdict(doubt) for doubt in self.doubts]
+        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": doubts, "approvals": asked, **told}
 
 
 def standing(store: Store, now: datetime | None = None) -> Standing:
@@ -83,14 +88,17 @@ def standing(store: Store, now: datetime | None = None) -> Standing:
         waiting=waiting(store),
         doubts=doubts(store),
         approvals=approving.waiting(store.where, now or utc_now()),
+        reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
+        traffic=Notices(store).traffic(),
     )
 
 
 def _error(run: Run) -> str:
     """Why a run ended as it did, and for a refused one what to do."""
+    verb, look = ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
     ways = ""
     if run.outcome == "refused":
-        ways = f"; `handoff plan` shows what, `handoff sync --approve {run.digest}` does exactly that"
+        ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that"
     elif run.outcome == "waiting for approval":
         ways = "; `handoff approvals` lists what waits"
     return f"{run.error}{ways}" if run.error else ""

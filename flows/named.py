@@ -117,6 +117,10 @@ class NamedTarget(_Opened):
         self._inner = inner
         self.traits: Traits = inner.traits
 
+    async def people(self, emails: Sequence[str]) -> set[str]:
+        with self._named():
+            return await self._inner.people(emails)
+
     async def write(self, writes: Sequence[Write]) -> Sequence[Remote | ConnectorError]:
         with self._named():
             return await self._inner.write(writes)

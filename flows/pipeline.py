@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -15,12 +15,15 @@ from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient
 from engine.plan import Plan
 from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
+from flows.maintenance import forget
+from flows.notify import announce
 from flows.planning import commit, excess, plan
-from flows.pull import Pulled, pull
+from flows.pull import Around, Pulled, alone, pull
 from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 from state import Doubt, Note
+from state.approvals import RUN
 from state.leases import READER
 
 _log = logs.get("pipeline")
@@ -34,15 +37,20 @@ Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "r
 class Options:
     """What a run was asked for. `approve` is the digest of a plan a person read: exactly that one is carried out, limits or not.
 
-    `only` are the records to look at; `pushed` are the systems whose records to look at are those that pushes told of.
+    `sources` are the systems to read, all if none is named; `only` are the records to look at;
+    `pushed` are the systems whose records to look at are those that pushes told of.
+    `kind` is what the run is called in the store, `around` what is done around reading each source.
     """
 
     force: bool = False
     approve: str = ""
     since: date | None = None
+    sources: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     pushed: tuple[str, ...] = ()
     patience: timedelta = timedelta(minutes=3)
+    kind: str = "sync"
+    around: Around = alone
 
 
 @dataclass(slots=True)
@@ -78,6 +86,9 @@ class Summary:
         return f"waiting for approval: {', '.join(held[:_FEW])}{more}; `handoff approvals` lists them" if held else ""
 
 
+Then = Callable[[Session, Summary], Awaitable[None]]
+
+
 def kind_of(error: BaseException | None) -> str:
     """The name an error goes by in `connectors.base`; empty for none."""
     return next((kind.__name__ for kind in type(error).__mro__ if not kind.__name__.startswith("_")), "") if error is not None else ""
@@ -90,7 +101,8 @@ def new_run_id(now: datetime) -> str:
 async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     """Pull and plan. Commits nothing but a baseline's pages, and not even those while another process reads."""
     session.reader.begin()
-    pulled = await pull(session, only=options.only, since=options.since, pushed=options.pushed)
+    chosen = {"only": options.only, "pushed": options.pushed, "sources": options.sources}
+    pulled = await pull(session, **chosen, since=options.since, around=options.around)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
     planned = approving.gate(session, pulled, plan(session, pulled), options.approve)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
@@ -104,32 +116,36 @@ async def accept(session: Session, pulled: Pulled, result: Plan, options: Option
     carries out what was decided.
     """
     try:
-        notes = _consent(session, pulled, result, options)
+        notes = _consent(session, result, options)
     except UnsafePlan:
         hints.settle(session, pulled.told)  # polling meets the same again
         raise
     approving.ask(session, result)
     over = approving.over(session, pulled, result)
     commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
-    approving.take_up(session, over, whole=_is_all(pulled, options))
+    approving.take_up(session, over, _subject(session, options))
     hints.settle(session, pulled.told)
     missed = hints.note_missed(session, pulled.polled, pulled.told)
     session.reader.end()
     return {"missed by push": missed} if missed else {}
 
 
-def _consent(session: Session, pulled: Pulled, result: Plan, options: Options) -> list[Note]:
+def _consent(session: Session, result: Plan, options: Options) -> list[Note]:
     """What a person's word there is for this plan, as notes; about a whole run's one is asked for. Raises UnsafePlan where one is needed."""
     exact = options.approve == result.digest
     if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
     reasons = [] if options.force or exact else excess(session, result)
-    return approving.permit(session, result, reasons, asks=_is_all(pulled, options)) if reasons else []
+    return approving.permit(session, result, reasons, _subject(session, options)) if reasons else []
 
 
-def _is_all(pulled: Pulled, options: Options) -> bool:
-    """Whether a plan is what any run would come to, not what somebody asked for by hand or a push told of."""
-    return pulled.is_whole and options.since is None
+def _subject(session: Session, options: Options) -> str:
+    """Under what a person is asked about the whole plan: one that the next run of the schedule comes to as well. Empty for any other, of which
+    somebody asked for it by hand or a push told, and for one that lacks what a system that gave out would have told."""
+    by_hand = options.only or options.pushed or options.since or options.kind != "sync"
+    if by_hand or any(side == "source" for side, _ in session.failures):
+        return ""
+    return " ".join([RUN, *options.sources])
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -185,6 +201,7 @@ async def report_back(session: Session) -> Counter[str]:
         hints.settle(session, [one for one in told if not session.has_failed("target", one.system)])
         counts.update(await write_back(session))
         counts["swept"] += await sweep(session)
+        counts["forgotten"] += await forget(session)
     except LeaseLost as lost:
         _log.warning("lease lost", extra={"key": READER, "error": str(lost)})
     finally:
@@ -200,22 +217,42 @@ async def tell(session: Session, options: Options, summary: Summary) -> None:
         absorb(summary, await apply(session, options))
 
 
-async def run_sync(session: Session, options: Options) -> Summary:
-    """One whole run. Errors a user can do something about end in the summary; what was committed stays for the next run."""
+async def run_sync(session: Session, options: Options, then: Then | None = None) -> Summary:
+    """One whole run, and `then` what is to follow in it, whatever the stages came to. Errors a user can do something about end in the summary;
+    what was committed stays for the next run."""
     summary = Summary(session.run)
-    begin(session, summary)
+    begin(session, summary, options.kind)
     try:
-        await _stages(session, options, summary)
-    except UnsafePlan as error:
-        summary.result, summary.error = refused(error), error
-    except ConnectorError as error:
-        summary.result, summary.error = "failed", error
+        await _attempt(session, options, summary)
+        if then is not None and not session.stop.asked:
+            await then(session, summary)
+        await notify(session, options, summary)
     except BaseException as end:
         summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
         raise
     finally:
         finish(session, summary)
     return summary
+
+
+async def _attempt(session: Session, options: Options, summary: Summary) -> None:
+    try:
+        await _stages(session, options, summary)
+    except UnsafePlan as error:
+        summary.result, summary.error = refused(error), error
+    except ConnectorError as error:
+        summary.result, summary.error = "failed", error
+
+
+async def notify(session: Session, options: Options, summary: Summary) -> None:
+    """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
+    if session.stop.asked or summary.helps:
+        return
+    is_whole = not options.only and not options.pushed
+    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
+    summary.counts.update(told)
+    if told["told"] and summary.result == "nothing to do":
+        summary.result = "done"
 
 
 async def run_work(session: Session, *, every: timedelta) -> Summary:
@@ -253,13 +290,13 @@ async def _look_for_work(session: Session, summary: Summary) -> None:
     del summary.errors[:-_LAST_ERRORS]
 
 
-def begin(session: Session, summary: Summary) -> None:
+def begin(session: Session, summary: Summary, kind: str = "sync") -> None:
     """Open the run in the store and in the logs; be the reader, if nobody is."""
     logs.run_id.set(session.run)
     summary.helps = not session.reader.begin()
     try:
         doubt = recovery.begin(session) if not summary.helps else None
-        session.store.start_run(session.run, "sync", session.runtime.clock())
+        session.store.start_run(session.run, kind, session.runtime.clock())
     except BaseException:
         session.reader.end()
         raise

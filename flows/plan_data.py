@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -27,6 +28,7 @@ def plan_data(result: Plan, *, most: int | None = None) -> Mapping[str, Any]:
             for d in result.decisions[:most]
         ],
         "notes": {key: list(notes) for key, notes in islice(result.notes.items(), most)},
+        "notices": [asdict(notice) for notice in result.notices[:most]],
         **({"approvals": [_gated(one, most) for one in result.gated]} if result.gated else {}),
     }
 

@@ -15,20 +15,21 @@ from flows.alarms import alarms
 from flows.held import as_first_seen, sight_of
 from flows.pull import Pulled
 from flows.session import Session
-from state import Note
+from state import Note, Notices
 from state.held import hold, let_go, sights
 
 
 def plan(session: Session, pulled: Pulled) -> Plan:
     """What the pulled changes call for, whether or not a person has to say yes first. Touches nothing."""
     result, seen = Plan(alarms=alarms(session, pulled)), sights(session.store)
-    work: list[tuple[Change, frozenset[str] | None]] = [
-        *((as_first_seen(change, seen.get(change.source)), None) for change in pulled.changes.values()),
-        *pulled.history,
-    ]
-    existing = _existing(session, pulled, (change for change, _ in work))
-    for done, (change, among) in enumerate(work, 1):
-        session.planner.plan(change, existing[change.source], result, among=among)
+    changes = [as_first_seen(change, seen.get(change.source)) for change in pulled.changes.values()]
+    work: list[tuple[Change, frozenset[str] | None, bool]] = [(change, None, False) for change in changes]
+    work += [(change, among, True) for change, among in pulled.history]
+    existing = _existing(session, pulled, (change for change, *_ in work))
+    told = Notices(session.store).of(pulled.changes) if session.planner.tells else {}
+    for done, (change, among, is_history) in enumerate(work, 1):
+        known = told.get(change.source, ())
+        session.planner.plan(change, existing[change.source], result, among=among, told=known, is_history=is_history)
         if done % 200 == 0 or done == len(work):
             session.progress("planning", done, len(work))
     return result
@@ -60,6 +61,7 @@ def commit(
     held, seen = {one.source for one in result.held}, sights(store)
     with session.reader.transaction():
         session.outbox.decide(result.actions, session.run, now)
+        Notices(store).decide(result.notices, now)
         for project, since in doubtful.items():
             session.outbox.doubt(since, projects=[project])
         if pulled.is_whole:
@@ -82,6 +84,8 @@ def commit(
             store.save_cursor(system, kind, cursor, now)
         for (rule, source), day in pulled.backfilled.items():
             store.save_meta(f"backfilled:{rule}:{source}", day.isoformat())
+        for name, value in pulled.remembered.items():
+            store.save_meta(name, value)
         store.note(session.run, [*_notes(pulled, result), *approving.notes(result), *notes], now)
 
 
@@ -91,7 +95,7 @@ def _rules(names: Sequence[str]) -> str:
 
 def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
     """Every change is accounted for: each decision about it, or that no rule asked for it. What waits is told once, when it begins to."""
-    held = {one.source for one in result.held}
+    held, known = {one.source for one in result.held}, {one.source for one in result.gated if one.standing == "waits"}
     decided = {decision.source for decision in result.decisions} | held
     kept = {action.source for action in result.actions if action.op == "update"}
     for decision in result.decisions:
@@ -100,8 +104,9 @@ def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
         if change.source not in decided and _customer(change) not in held:
             reason = "its project is kept in step" if change.source in kept else "no rule asks for this"
             yield Note(change.source, ", ".join(change.events), "", "passed", reason)
-        if change.issues and change.source not in held:
+        if change.issues and change.source not in known:
             yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
+    yield from pulled.notes
     for key, notes in result.notes.items():
         yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
 

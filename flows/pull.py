@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, tzinfo
 from typing import Any, cast
 
 from pydantic import BaseModel
 
-from connectors.base import Source
+from connectors.base import ConfigError, Source
 from engine.events import Change, compare
+from engine.hints import suggest
 from engine.mapping import CHILDREN, MODELS, Mapper
-from engine.model import CrmKind, Customer, Deal, Record
+from engine.model import CrmKind, Customer, Deal, Problem, Record
 from flows import hints
 from flows.session import Session, worst
 from state import Note, Snapshot
@@ -34,7 +36,7 @@ class Pulled:
     `settled` are records that waited to be looked at again and are as they were last seen;
     `backfilled` are the rules whose own backfill is in `history`, with the source it is of; `told` are the hints that were followed and `polled`
     the changes found without them, with their moments; `is_whole` unless just some records were asked for, or a source gave out, of which then
-    nothing is in here.
+    nothing is in here. `notes` are for the audit trail and `remembered` for meta, with the rest of it.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
@@ -47,6 +49,8 @@ class Pulled:
     polled: dict[str, datetime] = field(default_factory=dict)
     baselined: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    notes: list[Note] = field(default_factory=list)
+    remembered: dict[str, str] = field(default_factory=dict)
     is_whole: bool = True
 
     def take(self, part: Pulled) -> None:
@@ -59,23 +63,47 @@ class Pulled:
         self.backfilled |= part.backfilled
         self.told += part.told
         self.polled |= part.polled
+        self.notes += part.notes
+        self.remembered |= part.remembered
 
 
-async def pull(session: Session, *, only: Sequence[str] = (), since: date | None = None, pushed: Sequence[str] = ()) -> Pulled:
-    """Everything that changed, or just the records named (`salesforce:deal:006…`) or those that pushes of some systems told of, whose cursors
-    then stay where they are; with `since`, and for rules that look back, history as well. What was told is read in any case, but for records named.
+Around = Callable[[Session, Source, Pulled], AbstractAsyncContextManager[None]]
+
+
+def alone(session: Session, source: Source, part: Pulled) -> AbstractAsyncContextManager[None]:
+    """The `Around` of a pull with nothing around it."""
+    del session, source, part
+    return nullcontext()
+
+
+async def pull(
+    session: Session,
+    *,
+    only: Sequence[str] = (),
+    since: date | None = None,
+    pushed: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    around: Around = alone,
+) -> Pulled:
+    """Everything that changed, in all `sources` or some; or just the records named (`salesforce:deal:006…`), or those that pushes of some systems
+    told of, whose cursors then stay where they are. With `since`, and for rules that look back, history as well. What was told is read in any case,
+    but for records named.
 
     A kind whose history is not recorded yet is recorded first, whatever was named: an old record would pass for a new one. A source that gives
     out leaves nothing but the pages of a baseline; its cursors stay, and the others go on. Raises its error when there are no others.
+    `around` is entered for each source before it is read, and left when what it told is in.
     """
     session.forgive("source")
-    total, looked_back = Pulled(is_whole=not (only or pushed)), _looked_back(session)
-    for name, source in session.sources.items():
-        if pushed and name not in pushed:
-            continue
+    if unknown := [name for name in sources if name not in session.sources]:
+        raise ConfigError([Problem(f"unknown source {name}", hint=suggest(name, list(session.sources))) for name in unknown])
+    wanted = [name for name in session.sources if name in (pushed or sources or session.sources)]
+    total, looked_back = Pulled(is_whole=not (only or pushed) and len(wanted) == len(session.sources)), _looked_back(session)
+    for name in wanted:
+        source = session.sources[name]
         part = Pulled(told=[] if only else hints.take(session, name))
         with session.apart("source", name):
-            await _pull(session, source, part, only, pushed=bool(pushed))
+            async with around(session, source, part):
+                await _pull(session, source, part, only, pushed=bool(pushed))
             if since is not None:
                 await _backfill(session, source, since, part, only=only)
             if not (only or pushed):
@@ -93,7 +121,7 @@ async def pull(session: Session, *, only: Sequence[str] = (), since: date | None
 
 async def _pull(session: Session, source: Source, pulled: Pulled, only: Sequence[str], *, pushed: bool) -> None:
     for kind in sorted(source.kinds, key=ORDER.index):
-        puller = _Puller(session, source, kind, pulled)
+        puller = Puller(session, source, kind, pulled)
         hinted = [told.hint.id for told in pulled.told if told.hint.kind == kind]
         if only and puller.is_baselined():
             await puller.read([name.split(":", 2)[2] for name in only if name.startswith(f"{source.system}:{kind}:")])
@@ -110,7 +138,7 @@ def _recorded(session: Session, system: str, kind: str) -> str:
     return kind if len(session.sources) == 1 else f"{system} {kind}"
 
 
-class _Puller:
+class Puller:
     """One kind of one source."""
 
     def __init__(self, session: Session, source: Source, kind: CrmKind, pulled: Pulled) -> None:
@@ -127,8 +155,16 @@ class _Puller:
     def _mark(self) -> str:
         return f"baseline:{self._source.system}:{self._kind}"
 
+    @property
+    def _mapped(self) -> str:
+        return f"mapping:{self._source.system}:{self._kind}"
+
     def is_baselined(self) -> bool:
         return self._session.store.meta(self._mark) is not None
+
+    def is_settled(self) -> bool:
+        """Whether what is known was recorded, and by the mapping as it is: else whatever the CRM shows would pass for a change."""
+        return self.is_baselined() and self._session.store.meta(self._mapped) in (None, self._mapping())
 
     async def pull(self) -> None:
         if not self.is_baselined():
@@ -139,22 +175,24 @@ class _Puller:
             await self._map_anew()
         await self._recheck()
         async for page in self._source.pull(self._kind, self._session.store.cursor(*self._place)):
-            await self._take(page.records)
+            await self.take(page.records)
             self.seen.update(record.id for record in page.records)
             self._pulled.polled |= {_source(one): one.modified_at for one in page.records if _source(one) in self._pulled.changes}
             self._pulled.cursors[self._place] = page.cursor
             self._session.progress(f"reading {self._kind}s", len(page.records), page.total)
 
-    async def read(self, ids: Sequence[str]) -> None:
-        if ids:
-            await self._take(await self._source.read(self._kind, ids))
+    async def read(self, ids: Sequence[str]) -> set[str]:
+        """Compare these with what is known; gives those the CRM showed."""
+        found = await self._source.read(self._kind, ids) if ids else ()
+        await self.take(found)
+        return {record.id for record in found}
 
     async def _recheck(self) -> None:
         waiting = self._session.store.recheck(*self._place)
         if not waiting:
             return
         found = await self._source.read(self._kind, list(waiting))
-        await self._take(found)
+        await self.take(found)
         # what the CRM does not show keeps waiting: it may be back, and absence is no deletion
         seen = {record.id for record in found}
         self._pulled.settled[self._place] = seen - self._pulled.snapshots.get(self._place, {}).keys()
@@ -210,7 +248,7 @@ class _Puller:
 
     def _note_mapping(self, *, anew: bool) -> str:
         """The mapping that made the snapshots; the present one where none is noted yet, or when they are made `anew`."""
-        store, mark = self._session.store, f"mapping:{self._source.system}:{self._kind}"
+        store, mark = self._session.store, self._mapped
         noted = store.meta(mark)
         if noted is None or anew:
             with self._session.reader.transaction():
@@ -219,7 +257,8 @@ class _Puller:
 
     # an increment
 
-    async def _take(self, records: Sequence[Record]) -> None:
+    async def take(self, records: Sequence[Record]) -> None:
+        """Compare records with what is known; what is different is a change. What was taken later counts."""
         self._pulled.counts["read"] += len(records)
         known = self._session.store.snapshots(*self._place, [record.id for record in records])
         found = [change for record in records if (change := self._compare(record, known.get(record.id))) is not None]
@@ -234,7 +273,7 @@ class _Puller:
                 self._nothing_new(record)
                 return None
             pending[record.id] = _buried(known, record)
-            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted)
+            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted, since=known.modified_at)
         mapped = self._mapper.map(record)
         snapshot = _snapshot(record, mapped.value)
         if known and known.hash == snapshot.hash and not known.deleted:
@@ -245,7 +284,8 @@ class _Puller:
         pending[record.id] = snapshot
         self._pulled.counts["issues"] += bool(mapped.issues)
         before = revive(self._kind, known.data) if known else None
-        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+        since = known.modified_at if known else ""
+        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues, since=since)
 
     def _nothing_new(self, record: Record) -> None:
         """As it was last seen, whatever an earlier page of this pull said of it."""
@@ -328,7 +368,7 @@ async def _backfill(
 ) -> None:
     """Add what happened on or after `since`, from what is known, as if it were seen for the first time; for all rules or those named."""
     for kind in source.kinds:
-        puller = _Puller(session, source, kind, pulled)
+        puller = Puller(session, source, kind, pulled)
         due = [change for change in puller.history(since) if not only or change.source in only]
         pulled.history.extend((change, rules) for change in await puller.with_customers(due))
 
@@ -339,7 +379,7 @@ async def _go_on_waiting(session: Session, source: Source, pulled: Pulled, named
     held = {name: sight for name, sight in sights(session.store).items() if sight.past and (named is None or name in named)}
     for kind in source.kinds:
         prefix = f"{source.system}:{kind}:"
-        puller = _Puller(session, source, kind, pulled)
+        puller = Puller(session, source, kind, pulled)
         past = puller.past_of(name.removeprefix(prefix) for name in held if name.startswith(prefix))
         for change in await puller.with_customers(list(past)):
             amongs = [frozenset(names) if names is not None else None for names in held[change.source].past]
@@ -378,7 +418,7 @@ def _happened(value: Any, snapshot: Snapshot, zone: tzinfo) -> datetime:
 
 def _attach(change: Change, customers: dict[str, Customer]) -> Change:
     before, after = (_with_customer(value, customers) for value in (change.before, change.after))
-    return Change(change.record, before, after, change.events, change.at, change.issues)
+    return replace(change, before=before, after=after)
 
 
 def _with_customer(value: Any, customers: dict[str, Customer]) -> Any:

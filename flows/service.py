@@ -11,33 +11,37 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors.base import ConnectorError
+from engine.config import Rules
 from flows.processes import Kept
 from flows.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PUSH = "push"  # the deployment whose runs follow pushes
+NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
+_EVENTS = 7  # days; many small rows that nobody looks back at
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
-def run_service(where: Settings, systems: Sequence[str], *, minutes: int, port: int, hub_port: int | None) -> None:
+def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: int, port: int, hub_port: int | None) -> None:
     """Start the Prefect server (unless $PREFECT_API_URL names one) and the hub (unless it has no port), serve the deployments, follow what
     `systems` push, and stay. Raises ConnectorError."""
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
     with ExitStack() as stack:
-        if "PREFECT_API_URL" not in os.environ:
-            url = stack.enter_context(server(where, port=port))
+        alone = "PREFECT_API_URL" not in os.environ
+        if alone:
+            url = stack.enter_context(server(where, port=port, days=rules.retention_days))
             os.environ["PREFECT_API_URL"] = f"{url}/api"
-            sys.stderr.write(f"Prefect UI: {url}   (syncs every {minutes} minutes; Ctrl-C stops)\n")
+            when = "syncs as rules.yaml says" if rules.schedules else f"syncs every {minutes} minutes"
+            sys.stderr.write(f"Prefect UI: {url}   ({when}; Ctrl-C stops)\n")
         if hub_port is not None:
             sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
-        _serve(where, systems, minutes=minutes)
+        _serve(where, rules, systems, minutes=minutes, alone=alone)
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -55,20 +59,36 @@ def quiet_settings(where: Settings) -> dict[str, str]:
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the most often Prefect allows; flows.service_runs listens for them
+    }
+
+
+def server_settings(where: Settings, *, url: str, days: int) -> dict[str, str]:
+    """What the server is told beyond that: say when SQLite was busy, which is otherwise a bare 503; forget runs and events older than so many days;
+    know after a crash which run holds a place in a limit."""
+    return {
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(where.data / "prefect" / "ui"),  # not into the installed package, which may be read-only
+        "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(days * 86400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{min(days, _EVENTS)}D",  # this one takes no seconds
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 
 
 @contextmanager
-def server(where: Settings, *, port: int) -> Iterator[str]:
-    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers."""
+def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
+    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers. It keeps runs for so many days."""
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **quiet_settings(where), "PREFECT_SERVER_UI_API_URL": f"{url}/api"}
+    environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url, days=days)}
     environment.pop("PREFECT_API_URL", None)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", "flows.service_ui", "--port", str(port), "--child"],
+            stdin=subprocess.PIPE,  # never written to: it ends when we do, and the server with it
             stdout=output,
             stderr=output,
             env=environment,
@@ -114,34 +134,49 @@ def run_parameters(where: Settings) -> dict[str, str]:
     return {"folder": str(where.folder), **({"state": str(where.state)} if isinstance(where.state, Path) else {})}
 
 
-async def _deployments(where: Settings, *, minutes: int) -> list[Any]:
-    from flows.sync import plan, sync  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[Any]:
+    from flows.deploy import ONE_AT_A_TIME, nightly, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+    from flows.sync import plan, sync  # noqa: PLC0415
     from flows.sync_approval import approval  # noqa: PLC0415
+    from flows.sync_reconcile import reconcile  # noqa: PLC0415
 
     parameters = run_parameters(where)
     return [
         await sync.ato_deployment(
             name="handoff",
-            interval=timedelta(minutes=minutes),
+            schedules=[*schedules(rules, minutes=minutes)],
             parameters=parameters,
             description="Sync on a schedule.",
-            concurrency_limit=1,
+            concurrency_limit=ONE_AT_A_TIME,
         ),
         await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
         await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
+        await reconcile.ato_deployment(
+            name="handoff",
+            schedules=[nightly(rules)],
+            parameters=parameters,
+            description="Read everything again, every night.",
+            concurrency_limit=ONE_AT_A_TIME,
+        ),
         await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
     ]
 
 
-def _serve(where: Settings, systems: Sequence[str], *, minutes: int) -> None:
-    from prefect.runner import Runner  # noqa: PLC0415 - likewise
+def _serve(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: int, alone: bool) -> None:
+    from prefect import get_client  # noqa: PLC0415 - likewise
+    from prefect.runner import Runner  # noqa: PLC0415
 
     from flows.service_push import dispatching  # noqa: PLC0415
+    from flows.service_runs import prepare  # noqa: PLC0415
 
     async def stay() -> None:
+        async with get_client() as client:
+            await prepare(client, alone=alone)
         runner = Runner(pause_on_shutdown=False, limit=4)
         runner.handle_sigterm = _as_ctrl_c  # type: ignore[method-assign]  # its own way out kills the run under way
-        known = {deployment.name: await runner.aadd_deployment(deployment) for deployment in await _deployments(where, minutes=minutes)}
+        known = {
+            deployment.name: await runner.aadd_deployment(deployment) for deployment in await _deployments(where, rules, minutes=minutes)
+        }
         serving = asyncio.create_task(runner.start())
         try:
             with dispatching(where, known[PUSH], systems) if systems else nullcontext():

@@ -26,6 +26,7 @@ from flows.dispatch import Dispatcher
 from flows.pipeline import Summary
 from flows.session import silent
 from flows.settings import Settings
+from flows.subscribing import keep_up
 from flows.sync import following, kept, sync
 from flows.warm import Warm
 from state.hub import open_hub
@@ -102,10 +103,12 @@ async def _settle_cancelled(client: PrefectClient, run: UUID) -> None:
 async def _dispatch(where: Settings, deployment: UUID, systems: Sequence[str], stop: Stop) -> None:
     runtime = Runtime()
     warm = Warm(where, runtime)
+    renewing = asyncio.create_task(keep_up(where, runtime))
     with closing(open_hub(where.state, now=runtime.clock())) as db:
         try:
             await Dispatcher(Inbox(db), systems, PushRuns(where, deployment, warm, stop), runtime, stop)()
         finally:
+            renewing.cancel()
             await warm.close()
             await _tell_the_rest()
 

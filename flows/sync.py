@@ -7,7 +7,7 @@ cached or persisted by Prefect: a stage that is retried finds in the store what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from connectors.base import RateLimited, Runtime, StateHeld, Transient, UnsafePlan
+from connectors.base import ConnectorError, RateLimited, Runtime, StateHeld, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
 from flows import hints
@@ -39,12 +39,14 @@ from flows.pipeline import (
     gather,
     may_report,
     new_run_id,
+    notify,
     refused,
     settle,
     tell,
 )
 from flows.planning import excess
 from flows.pull import Pulled
+from flows.service_runs import stand_in
 from flows.session import Failures, Progress, Session, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
@@ -145,6 +147,12 @@ async def apply_plan(work: Work) -> None:
     absorb(work.summary, await apply(work.session, work.options))
 
 
+@task(name="tell people", **{**_STAGE, "retries": 0})
+async def tell_people(work: Work) -> None:
+    """Send what people are to be told, alerts included. What a channel does not take now is tried again by later runs."""
+    await notify(work.session, work.options, work.summary)
+
+
 @task(name="write back", **_STAGE)
 async def write_progress(work: Work) -> None:
     """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
@@ -164,6 +172,8 @@ def _name() -> str:
     told = [f"{flow_run.flow_name} {folder}"]
     if parameters.get("backfill"):
         told.append(f"since {parameters['backfill']}")
+    if parameters.get("sources"):
+        told.append(f"from {', '.join(parameters['sources'])}")
     if parameters.get("only"):
         told.append(f"only {', '.join(parameters['only'])}")
     if parameters.get("pushed"):
@@ -182,6 +192,8 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     backfill: date | None = None,
     only: list[str] | None = None,
     pushed: list[str] | None = None,
+    sources: list[str] | None = None,
+    jitter_seconds: int = 0,
 ) -> State[Any]:
     """Pull changes, plan, apply, write progress back. Safe to retry and to run again at any time.
 
@@ -193,31 +205,54 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
         backfill: Also act on what happened on or after this day.
         only: Only these records, e.g. salesforce:deal:006….
         pushed: Only the records that pushes of these systems told of, and nobody has looked at yet.
+        sources: Only these sources are read; without it, all of them.
+        jitter_seconds: Start up to so many seconds later, at random.
     """
     where = settings(Path(folder), state)
-    options = Options(force=force, approve=approve, since=backfill, only=tuple(only or ()), pushed=tuple(pushed or ()))
-    async with _session(where) as session:
+    records, told, systems = tuple(only or ()), tuple(pushed or ()), tuple(sources or ())
+    options = Options(force=force, approve=approve, since=backfill, only=records, pushed=told, sources=systems)
+    if not pushed:
+        await stand_in()
+    await _wait(jitter_seconds)
+    async with opened(where) as session:
         work = Work(session, options)
-        summary = work.summary
-        begin(session, summary)
+        await carry_out(work)
+    await follow(where)
+    return final(work.summary)
+
+
+async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None = None) -> None:
+    """The stages of one run, and `then` what is to follow in it, also when its plan was refused."""
+    session, summary = work.session, work.summary
+    begin(session, summary, work.options.kind)
+    try:
         try:
             await _stages(work)
         except UnsafePlan as error:
             summary.result, summary.error = refused(error), error
-        except asyncio.CancelledError:
-            summary.result = "stopped"
-            raise
-        except Exception as error:
-            summary.result = "failed"
-            get_run_logger().error("%s: %s", type(error).__name__, error)
-            raise
-        finally:
-            finish(session, summary)
-            if listener := _listener.get():
-                listener[1].append(summary)
-        await _show_outcome(session, summary)
-    await follow(where)
-    return _final(summary)
+        if then is not None and not session.stop.asked:
+            await then(work)
+    except asyncio.CancelledError:
+        summary.result = "stopped"
+        raise
+    except Exception as error:
+        summary.result = "failed"
+        summary.error = error if isinstance(error, ConnectorError) else None
+        get_run_logger().error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        if summary.result != "stopped":
+            await tell_people(work)
+        finish(session, summary)
+        if listener := _listener.get():
+            listener[1].append(summary)
+    await _show_outcome(session, summary)
+
+
+async def _wait(most: int) -> None:
+    if most:
+        runtime = Runtime()
+        await runtime.sleep(runtime.random.uniform(0, most))
 
 
 async def _stages(work: Work) -> None:
@@ -253,7 +288,7 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
         only: Only these records, e.g. salesforce:deal:006….
     """
     where = settings(Path(folder), state)
-    async with _session(where) as session:
+    async with opened(where) as session:
         work = Work(session, Options(since=backfill, only=tuple(only or ())))
         try:
             await pull_and_plan(work)
@@ -268,7 +303,8 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 
 
 @asynccontextmanager
-async def _session(where: Settings) -> AsyncIterator[Session]:
+async def opened(where: Settings) -> AsyncIterator[Session]:
+    """A run with everything open, in its turn. A signal lets it finish what is in flight, for a while."""
     runtime, listener = Runtime(), _listener.get()
     progress = listener[0] if listener else silent
     async with _connected(where, runtime) as ready:
@@ -374,6 +410,11 @@ async def _show_plan(planned: Plan) -> None:
         await acreate_table_artifact(
             [*rows, *others][:MOST_ROWS], key="plan", description=f"Plan {planned.digest}: {_counted(planned.counts())}"
         )
+    if planned.notices:
+        told = [
+            {"channel": one.channel, "text": one.text, "event": one.event, "why": one.why, "source": one.source} for one in planned.notices
+        ]
+        await acreate_table_artifact(told[:MOST_ROWS], key="messages", description=f"{len(told)} messages to people")
     if asked := by_rule(planned):
         counts = [{"rule": rule, **{what: of[what] for what in ("projects", "updates", "comments")}} for rule, of in sorted(asked.items())]
         await acreate_table_artifact(counts, key="by-rule", description="How much each rule asks for")
@@ -419,7 +460,8 @@ def _counted(counts: Any) -> str:
     return ", ".join(f"{count} × {what}" for what, count in sorted(counts.items()))
 
 
-def _final(summary: Summary) -> State[Any]:
+def final(summary: Summary) -> State[Any]:
+    """The state a run ends in, by what it came to."""
     told = ", ".join(
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )

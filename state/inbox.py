@@ -118,6 +118,12 @@ class Inbox:
         """Hints of systems that nobody reads."""
         self._db.executemany("DELETE FROM hint WHERE system = ?", [(system,) for system in sorted(systems)])
 
+    def forget_before(self, cut: datetime) -> int:
+        """Hints that nobody asked for since `cut`, and counts of what has not been refused since; gives how many rows went."""
+        with self._db.atomic():
+            statements = ("DELETE FROM hint WHERE last_at < ?", "DELETE FROM refusal WHERE last_at < ?")
+            return sum(int(self._db.execute(statement, (stamp(cut),)).rowcount) for statement in statements)
+
     def waiting(self) -> dict[str, tuple[int, datetime]]:
         """How many hints wait, by system, and since when the eldest does."""
         rows = self._db.execute("SELECT system, count(*), min(first_at) FROM hint GROUP BY system ORDER BY system").fetchall()

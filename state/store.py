@@ -115,6 +115,11 @@ class Store:
     def save_meta(self, key: str, value: str) -> None:
         self.db.execute(_SAVE_META, (key, value))
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """Everything noted under names that begin so, by the rest of the name."""
+        rows = self.db.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix))
+        return {key.removeprefix(prefix): value for key, value in rows}
+
     # snapshots
 
     def snapshots(self, system: str, kind: CrmKind, ids: Iterable[str]) -> dict[str, Snapshot]:
@@ -125,6 +130,11 @@ class Store:
     def all_snapshots(self, system: str, kind: CrmKind) -> Iterator[Snapshot]:
         rows = self.db.execute(f"SELECT {_COLUMNS} FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0 ORDER BY id", (system, kind))  # noqa: S608
         return (_snapshot(row) for row in rows)
+
+    def ids(self, system: str, kind: CrmKind) -> set[str]:
+        """Ids of the records that are known and not deleted."""
+        rows = self.db.execute("SELECT id FROM snapshot WHERE system = ? AND kind = ? AND deleted = 0", (system, kind))
+        return {row[0] for row in rows}
 
     def of_customer(self, system: str, customer: str) -> list[str]:
         """Ids of the deals that belong to a customer."""
@@ -239,18 +249,11 @@ class Store:
         )
         return [Run(r[0], r[1], moment(r[2]), moment(r[3]) if r[3] else None, r[4], load(r[5]), r[6], r[7]) for r in rows]
 
-    def forget_before(self, cut: datetime) -> int:
-        """Drop audit rows, ended runs and settled intents older than `cut`; links and snapshots stay. Gives how many rows went."""
+    def forget_before(self, cut: datetime, most: int | None = None) -> int:
+        """Drop audit rows, ended runs, settled intents and given-up creations older than `cut`, and the words of notices that were sent; links and
+        snapshots stay. In one transaction, of at most so many rows of each; gives how many rows went."""
         with self.transaction():
-            gone = 0
-            for statement in (
-                "DELETE FROM audit WHERE at < ?",
-                "DELETE FROM run WHERE started_at < ? AND ended_at <> ''",
-                "DELETE FROM intent WHERE done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'",
-                "DELETE FROM orphan WHERE at < ?",
-            ):
-                gone += self.db.execute(statement, (stamp(cut),)).rowcount
-        return gone
+            return sum(self.db.execute(statement, (stamp(cut), most or _ALL)).rowcount for statement in _FORGET)
 
     def look_up(self, statement: str, head: tuple[Any, ...], ids: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement with `IN ({marks})`, however many ids there are; `head` are the parameters before them."""
@@ -259,6 +262,20 @@ class Store:
             chunk = pending[start : start + _CHUNK]
             yield from self.db.execute(statement.format(marks=",".join("?" * len(chunk))), (*head, *chunk)).fetchall()
 
+
+_ALL = 1 << 40
+_OLD = (
+    ("audit", "id", "at < ?"),
+    ("run", "id", "started_at < ? AND ended_at <> ''"),
+    ("intent", "seq", "done_at < ? AND done_at <> '' AND state IN ('done', 'dismissed') AND op <> 'create'"),
+    ("orphan", "nonce", "at < ?"),
+)
+_FORGET = (
+    *(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {old} ORDER BY {key} LIMIT ?)" for table, key, old in _OLD),  # noqa: S608
+    # the key of a notice stays: nobody is told twice
+    "UPDATE notice SET text = '', url = '' WHERE key IN"
+    " (SELECT key FROM notice WHERE at < ? AND state <> 'due' AND text <> '' ORDER BY key LIMIT ?)",
+)
 
 # Whoever held a lease of an embedded store is gone, or it could not have been opened.
 _FREE = "UPDATE lease SET holder = '', expires_at = '' WHERE holder <> ''"

@@ -20,7 +20,7 @@ _STATUSES: dict[str, ProjectStatus] = {
     "complete": "complete",
     "dropped": "dropped",
 }
-_PROJECT = ("completed", "due_on", "current_status_update.status_type")
+_PROJECT = ("archived", "completed", "due_on", "current_status_update.status_type")
 _HOME = {"task": ("projects", "parent"), "section": ("project",), "story": ("target",), "status_update": ("parent",)}
 _PATH = {"task": "/tasks", "section": "/sections", "story": "/stories", "status_update": "/status_updates"}
 _DEEPEST = 8
@@ -42,7 +42,8 @@ async def _one(api: Api, gid: str, head: Json | ConnectorError, page: Json | Con
     tasks = await api.every(f"/projects/{gid}/tasks", ("completed",)) if first.get("next_page") else first["data"]
     status = _STATUSES.get((project.get("current_status_update") or {}).get("status_type") or "")
     due = date.fromisoformat(project["due_on"]) if project.get("due_on") else None
-    return Progress(gid, sum(bool(task.get("completed")) for task in tasks), len(tasks), status, bool(project.get("completed")), due)
+    done, completed = sum(bool(task.get("completed")) for task in tasks), bool(project.get("completed"))
+    return Progress(gid, done, len(tasks), status, completed, due, bool(project.get("archived")))
 
 
 async def changes(api: Api, workspace: str, cursor: str | None, locate: Locate) -> Changed:

@@ -108,6 +108,7 @@ class KanboardTarget:
     async def people(self, emails: Sequence[str]) -> set[str]:
         """Those of the e-mails that somebody active has."""
         await self._site.load()
+        self._site.resolve(emails)
         return {email for email in emails if self._site.user(email)}
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Outcome]:

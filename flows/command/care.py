@@ -13,6 +13,7 @@ from connectors.base import Remote, Runtime, utc_now
 from flows.command.common import Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where, who
 from flows.resolve import decide, find, seek, settled
 from flows.waiting import Waiting, waiting
+from state import Notices
 
 
 class How(StrEnum):
@@ -35,11 +36,12 @@ def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False)
         with store.transaction():
             for one in again:
                 decide(store, one, "retry", by=who(), now=utc_now())
+            messages = Notices(store).retry(utc_now())
         actions = sum(one.action is not None for one in again)
         rows = len(again) - actions
-        Screen(as_json).show(
-            Text(f"{actions} actions and {rows} write-backs will be tried again."), {"retried": actions, "write_back": rows}
-        )
+        told = f", and {messages} messages" if messages else ""
+        text = Text(f"{actions} actions and {rows} write-backs{told} will be tried again.")
+        Screen(as_json).show(text, {"retried": actions, "write_back": rows, "messages": messages})
 
 
 def resolve(

@@ -20,7 +20,18 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from connectors.base import AuthError, ConfigError, ConnectorError, LeaseLost, QuotaExhausted, Runtime, StateError, Transient, UnsafePlan
+from connectors.base import (
+    AuthError,
+    ConfigError,
+    ConnectorError,
+    LeaseLost,
+    QuotaExhausted,
+    RateLimited,
+    Runtime,
+    StateError,
+    Transient,
+    UnsafePlan,
+)
 from flows import hints, show
 from flows.apply import Stop
 from flows.configuration import Loaded, at, load
@@ -149,7 +160,7 @@ def exit_of(error: ConnectorError) -> Exit:
             return Exit.AUTH
         case StateError():
             return Exit.STATE
-        case Transient() | QuotaExhausted() | LeaseLost():
+        case Transient() | RateLimited() | QuotaExhausted() | LeaseLost():
             return Exit.LATER
     return Exit.ATTENTION
 

@@ -30,7 +30,7 @@ from flows.command.common import (
     session,
     where,
 )
-from flows.configuration import Loaded, at, connection_problems
+from flows.configuration import Loaded, at, channel_problems, connection_problems
 from flows.pipeline import Options, Summary, gather, run_sync
 from flows.plan_data import plan_data
 from flows.planning import excess
@@ -55,7 +55,7 @@ def check(
     with advice(as_json):
         there = where(folder)
         ready = loaded(there, connected=not offline)
-        if offline and (problems := connection_problems(ready.configuration)):
+        if offline and (problems := [*connection_problems(ready.configuration), *channel_problems(ready.configuration)]):
             raise ConfigError(problems)
         warnings = ready.configuration.warnings
         reports, drifted = ({}, []) if offline else run(_reports(ready))
@@ -200,12 +200,13 @@ def show_summary(summary: Summary, *, as_json: bool) -> None:
         what = f"Nothing was done; the plan waits for approval {number}:" if number else "Refused; nothing was done:"
         refusal = show.refusal(summary.plan, summary.error.reasons, what=what, approval=number)
         shown = Group(show.plan(summary.plan), refusal, Text(), shown)
-    code = _exit(summary)
+    code = exit_code(summary)
     screen.show(shown, {**show.as_data(summary), "exit_code": code.value})
     raise typer.Exit(code)
 
 
-def _exit(summary: Summary) -> Exit:
+def exit_code(summary: Summary) -> Exit:
+    """What a run's command ends with."""
     if summary.error is not None:
         return exit_of(summary.error)
     if summary.result == "stopped":

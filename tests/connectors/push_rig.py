@@ -206,8 +206,15 @@ def by_generic(body: bytes) -> Delivery:
 
 DEAL_EVENT = {"subscriptionType": "deal.propertyChange", "objectId": 512, "propertyName": "dealstage", "propertyValue": "closedwon"}
 
+HUBSPOT_EVENTS = [
+    DEAL_EVENT,
+    {"subscriptionType": "object.creation", "objectTypeId": "0-2", "objectId": 1},
+    {"subscriptionType": "deal.merge", "objectId": 1, "primaryObjectId": 1, "mergedObjectIds": [2], "newObjectId": 3},
+    {"subscriptionType": "deal.associationChange", "associationType": "DEAL_TO_COMPANY", "fromObjectId": 1, "toObjectId": 2},
+]
+
 SYSTEMS: Mapping[str, System] = {
-    "hubspot": System(hubspot, hubspot.Settings(client_secret=HUBSPOT_SECRET), by_hubspot, compact([DEAL_EVENT]), signed=True),
+    "hubspot": System(hubspot, hubspot.Settings(client_secret=HUBSPOT_SECRET), by_hubspot, compact(HUBSPOT_EVENTS), signed=True),
     "asana": System(
         asana, asana.Settings(), by_asana, compact({"events": [{"action": "changed"}]}), endpoint(secret=ASANA_SECRET), signed=True
     ),

@@ -16,7 +16,7 @@ from connectors.push import Delivery, Refused
 from engine.model import Hint
 from tests.connectors.push_rig import AT, DEAL_EVENT, HUBSPOT_SECRET, SYSTEMS, URL, by_hubspot, compact, delivery, endpoint, milliseconds
 
-HUBSPOT = SYSTEMS["hubspot"]
+HUBSPOT = replace(SYSTEMS["hubspot"], sample=compact([DEAL_EVENT]))
 DOCUMENTED = "https://www.example.com/webhook_uri"
 # HubSpot's page on validating requests: a body, its signatures of version 1 and, of an empty GET, version 2
 BODY = (

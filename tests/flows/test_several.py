@@ -402,3 +402,21 @@ def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+
+
+async def test_a_sync_of_some_sources_reads_only_those_and_leaves_the_others_where_they_stand(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    await pair.won()
+    south, calls = pair.cursor("south"), sum(pair.far.crm.seen.values())
+    run = await pair.sync(sources=("salesforce",))
+    assert (run.result, pair.shown()) == ("done", NEAR)
+    assert pair.cursor("south") == south
+    assert sum(pair.far.crm.seen.values()) - calls <= 1  # it signs in
+    await pair.quiet()
+    assert pair.shown() == BOTH
+
+
+async def test_a_source_that_is_not_in_rules_yaml_is_named(tmp_path: Path) -> None:
+    run = await Pair(tmp_path).sync(sources=("salesforec",))
+    assert isinstance(run.error, ConfigError)
+    assert "unknown source salesforec (did you mean salesforce?" in str(run.error)

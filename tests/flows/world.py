@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -18,6 +18,7 @@ from engine.model import Hint
 from flows.apply import Stop
 from flows.configuration import Loaded, load
 from flows.pipeline import Options, Summary, new_run_id, run_sync
+from flows.reconcile import MOST_CALLS, Found, preview, run_reconcile
 from flows.session import Session, connect
 from sandbox.asana import Asana
 from sandbox.salesforce import Salesforce
@@ -33,6 +34,7 @@ CRM, TOOL = "http://salesforce.test", "http://asana.test"
 MANAGER, SELLER = "mia.manager@example.com", "sam.seller@example.com"
 
 
+T = TypeVar("T")
 _LOADED: dict[str, Loaded] = {}
 
 
@@ -159,6 +161,18 @@ class World:
 
     async def sync(self, *, minutes: float = 20, store: Store | None = None, **options: Any) -> Summary:
         """One run, `minutes` after the last."""
+        return await self._process(lambda session: run_sync(session, Options(**options)), minutes, store)
+
+    async def reconcile(self, *, minutes: float = 20, dry: bool = False, most_calls: int = MOST_CALLS, **options: Any) -> Found:
+        """Likewise, a reconciliation."""
+
+        async def work(session: Session) -> Found:
+            with closing(self.hub()) as hub:
+                return await (preview if dry else run_reconcile)(session, hub, Options(**options), most_calls=most_calls)
+
+        return await self._process(work, minutes, None)
+
+    async def _process(self, work: Callable[[Session], Awaitable[T]], minutes: float, store: Store | None) -> T:
         self.clock.move(minutes=minutes)
         for _ in range(60):
             await asyncio.sleep(0)  # whoever slept in the tool or the CRM wakes up in time
@@ -170,8 +184,7 @@ class World:
             async with connect(loaded, runtime) as (sources, targets):
                 run = new_run_id(self.clock())
                 with closing(self.hub()) if self.is_pushed else nullcontext() as hub:
-                    session = Session(loaded, opened, sources, targets, run, runtime, stop=self.stop, hub=hub)
-                    return await run_sync(session, Options(**options))
+                    return await work(Session(loaded, opened, sources, targets, run, runtime, stop=self.stop, hub=hub))
         finally:
             opened.close()
 

@@ -12,7 +12,7 @@ import flows.planning
 from connectors.base import Publish
 from engine.merge import Merged
 from flows.apply import _Project
-from flows.pull import _Puller
+from flows.pull import Puller
 from state import Outbox, Store
 from tests.simulation.scenario import Fault, Scenario, Step, Sync, generate
 from tests.simulation.simulate import simulate
@@ -84,7 +84,7 @@ def nothing_is_read_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def history_is_not_recorded_before_a_hint(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(_Puller, "is_baselined", lambda _: True)
+    patch.setattr(Puller, "is_baselined", lambda _: True)
 
 
 def write_backs_that_failed_count_as_done(patch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from connectors.base import StateError
 from engine.model import WriteBack
 from state import Note, Snapshot, Store
 from state.care import compact, verify
+from state.codec import stamp
 from state.schema import KEYS
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -185,6 +186,20 @@ def test_old_trails_go_and_what_stands_stays(store: Store) -> None:
     assert [row["reason"] for row in store.audit(source="s")] == ["stays"]
     assert store.runs() == []
     assert store.snapshots("salesforce", "deal", ["1"])
+
+
+def test_old_trails_may_go_a_few_at_a_time(store: Store) -> None:
+    store.note("old", [Note("s", "", "", "note", str(number)) for number in range(5)], NOW - timedelta(days=90))
+    assert [store.forget_before(NOW, most=2) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_notice_that_was_sent_loses_its_words_and_keeps_its_key(store: Store) -> None:
+    for key, state in (("sent", "sent"), ("due", "due")):
+        columns = "key, channel, source, rule, text, state, at, due_at"
+        values = (key, "mail", "s", "r", "words", state, stamp(NOW - timedelta(days=90)), "")
+        store.db.execute(f"INSERT INTO notice ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - names from above
+    assert store.forget_before(NOW) == 1
+    assert store.db.execute("SELECT key, text FROM notice ORDER BY key").fetchall() == [("due", "words"), ("sent", "")]
 
 
 def test_an_audit_is_read_newest_first_and_by_any_mark(store: Store) -> None:

@@ -94,4 +94,4 @@ def _one(days: Days, head: Row, tasks: Sequence[Row]) -> Progress:
     counted = [task for task in tasks if task["active"] or not head["active"]]
     status: ProjectStatus | None = STATUSES.get(str(head["last_update_status"]))  # type: ignore[assignment]
     done = sum(task["state"] in _DONE for task in counted)
-    return Progress(str(head["id"]), done, len(counted), status, status == "complete", days.day(head["date"]))
+    return Progress(str(head["id"]), done, len(counted), status, status == "complete", days.day(head["date"]), archived=not head["active"])
