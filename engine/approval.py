@@ -65,9 +65,9 @@ def settled(plan: Plan, gated: Sequence[Gated], *, unread: Collection[str] = ())
     return replace(
         plan,
         actions=[action for action in plan.actions if action.source not in out],
-        notices=[notice for notice in plan.notices if notice.source not in out],
         decisions=[said for decision in plan.decisions if (said := _said(decision, known.get(decision.source))) is not None],
         notes={key: notes for key, notes in plan.notes.items() if _owner(key, owners) not in out},
+        notices=[notice for notice in plan.notices if notice.source not in out],
         gated=[*gated],
     )
 
@@ -90,12 +90,12 @@ def _parts(plan: Plan, sources: Collection[str]) -> dict[str, Plan]:
     for action in plan.actions:
         if action.source in parts:
             parts[action.source].actions.append(action)
-    for notice in plan.notices:
-        if notice.source in parts:
-            parts[notice.source].notices.append(notice)
     for decision in plan.decisions:
         if decision.source in parts:
             parts[decision.source].decisions.append(decision)
+    for notice in plan.notices:
+        if notice.source in parts:
+            parts[notice.source].notices.append(notice)
     owners = _owners(plan.actions)
     for key, notes in plan.notes.items():
         if (owner := _owner(key, owners)) in parts:

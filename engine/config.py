@@ -171,6 +171,7 @@ class Rules(Section):
     )
     currencies: Currencies | None = Field(None, description="Exchange rates for `convert`.")
     limits: Limits = Field(default_factory=Limits, description="Limits for one run.")
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="How long a person's word is waited for.")
     schedules: list[Schedule] = Field(
         default_factory=list, description="When syncs start by themselves under Prefect; without it, as `handoff serve --every` says."
     )
@@ -183,7 +184,6 @@ class Rules(Section):
         " `${NAME}` is taken from the environment, `${file:PATH}` from a file.",
     )
     alerts: Alerts | None = Field(None, description="What people are told of Handoff itself.")
-    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="How long a person's word is waited for.")
     rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
 
 

@@ -55,7 +55,7 @@ class Plan:
     """What a run would do: the actions in order, every decision, notes about what was assumed or left out (by project key), alarms, and whom it
     would tell what.
 
-    `gated` are the records about which a person is asked first. What is planned for those that wait is none of the plan's own actions.
+    `gated` are the records about which a person is asked first. What is planned for those that wait is none of the plan's own.
     """
 
     actions: list[Action] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Plan:
     def digest(self) -> str:
         """Twelve characters that stand for exactly these actions and messages, and for what caused alarm."""
         essence = [_essence(action) for action in self.actions] + [[alarm.reason, *alarm.sources] for alarm in self.alarms]
-        essence += [["notice", notice.key, notice.text] for notice in self.notices]
+        essence += [["notice", notice.channel, notice.source, notice.rule, notice.text] for notice in self.notices]
         text = json.dumps(essence, sort_keys=True, default=str, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

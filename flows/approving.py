@@ -20,7 +20,7 @@ from flows.plan_data import MOST_ACTIONS, plan_data
 from flows.pull import Pulled
 from flows.session import Session
 from state import Note, Store
-from state.approvals import RUN, Answer, Approval, Approvals, Question
+from state.approvals import Answer, Approval, Approvals, Question
 from state.codec import moment
 from state.held import sights
 from state.hub import open_hub, place
@@ -108,7 +108,13 @@ def _known(session: Session, found: Sequence[Gated]) -> Mapping[str, Approval | 
     if not found:
         return {}
     with _looking(session.store.where, session.runtime.clock()) as approvals:
-        return {one.source: approvals.of(one.source, one.plan.digest) if approvals else None for one in found}
+        said = {one.source: approvals.of(one.source, one.plan.digest) if approvals else None for one in found}
+    used_up = {one.source for one in found if _counts_once(one) and (known := said[one.source]) and _is_used(session.store, known)}
+    return {source: None if source in used_up else one for source, one in said.items()}
+
+
+def _is_used(store: Store, one: Approval) -> bool:
+    return one.state == "done" or (one.state == "approved" and was_taken(store, one))
 
 
 def _judged(one: Gated, known: Approval | None, approve: str, now: datetime) -> Gated:
@@ -137,15 +143,16 @@ def _read(pulled: Pulled) -> set[str]:
 # before T1
 
 
-def permit(session: Session, planned: Plan, reasons: Sequence[str], *, asks: bool) -> list[Note]:
-    """The note of a person's yes to a plan above its limits. Raises UnsafePlan, with the approval's number where one is waited for."""
-    if not asks or session.configuration.rules.limits.above == "refuse":
+def permit(session: Session, planned: Plan, reasons: Sequence[str], subject: str) -> list[Note]:
+    """The note of a person's yes to a plan above its limits, asked for under a subject; without one, nobody is asked. Raises UnsafePlan, with the
+    approval's number where one is waited for."""
+    if not subject or session.configuration.rules.limits.above == "refuse":
         raise UnsafePlan(reasons)
     now = session.runtime.clock()
     with _opened(session) as approvals:
         counts = ", ".join(f"{count} × {what}" for what, count in sorted(planned.counts().items()))
         title = f"A run above its limits: {counts or 'no action, but what is seen causes alarm'}"
-        question = Question(RUN, planned.digest, title, reasons, plan_data(planned, most=MOST_ACTIONS))
+        question = Question(subject, planned.digest, title, reasons, plan_data(planned, most=MOST_ACTIONS), once=True)
         one = approvals.ask(question, now, _expiry(session, now))
     if one.state == "waiting":
         raise UnsafePlan(one.why, approval=one.number)
@@ -167,11 +174,17 @@ def ask(session: Session, planned: Plan) -> None:
 
 def _asked(approvals: Approvals, one: Gated, now: datetime, expires_at: datetime) -> int:
     why = [f"rule {rule} wants a person's yes" for rule in one.rules]
-    question = Question(one.source, one.plan.digest, one.title or one.source, why, plan_data(one.plan, most=MOST_ACTIONS))
+    shown = plan_data(one.plan, most=MOST_ACTIONS)
+    question = Question(one.source, one.plan.digest, one.title or one.source, why, shown, once=_counts_once(one))
     found = approvals.ask(question, now, expires_at)
     if one.told == COMMANDED and found.state == "waiting":
         approvals.decide(found.number, "approved", by="the command line", now=now)
     return found.number
+
+
+def _counts_once(one: Gated) -> bool:
+    """What a plan makes in a tool is made once, whatever is approved; the same message may be called for again another day."""
+    return not one.plan.actions
 
 
 def _expiry(session: Session, now: datetime) -> datetime:
@@ -204,13 +217,13 @@ def over(session: Session, pulled: Pulled, planned: Plan) -> set[str]:
     return (answered | (sights(session.store).keys() & _read(pulled))) - held
 
 
-def take_up(session: Session, ended: Iterable[str], *, whole: bool) -> None:
-    """After T1: what was approved is done, and nobody need answer what is no question any more. `whole`: the plan of everything was accepted."""
-    subjects = [*ended, *([RUN] if whole and session.configuration.rules.limits.above == "ask" else [])]
+def take_up(session: Session, ended: Iterable[str], subject: str) -> None:
+    """After T1: what was approved is done, and nobody need answer what is no question any more, about records or, under `subject`, a whole plan."""
+    subjects = [*ended, *([subject] if subject and session.configuration.rules.limits.above == "ask" else [])]
     if subjects:
         with _opened(session) as approvals:
-            for subject in subjects:
-                approvals.withdraw(subject)
+            for each in subjects:
+                approvals.withdraw(each)
 
 
 @contextmanager

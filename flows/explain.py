@@ -62,17 +62,18 @@ class Standing:
     last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
+    approvals: Sequence[Approval] = ()
     reconciled: str = ""
     traffic: Sequence[Traffic] = ()
-    approvals: Sequence[Approval] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
+        asked = [approving.data(one, one.asked_at) for one in self.approvals]
         told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
-        told |= {"approvals": [approving.data(one, one.asked_at) for one in self.approvals]}
-        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts], **told}
+        doubts = [asdict(doubt) for doubt in self.doubts]
+        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": doubts, "approvals": asked, **told}
 
 
 def standing(store: Store, now: datetime | None = None) -> Standing:
@@ -86,15 +87,16 @@ def standing(store: Store, now: datetime | None = None) -> Standing:
         last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
+        approvals=approving.waiting(store.where, now or utc_now()),
         reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
         traffic=Notices(store).traffic(),
-        approvals=approving.waiting(store.where, now or utc_now()),
     )
 
 
 def _error(run: Run) -> str:
     """Why a run ended as it did, and for a refused one what to do."""
-    ways, (verb, look) = "", ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
+    verb, look = ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
+    ways = ""
     if run.outcome == "refused":
         ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that"
     elif run.outcome == "waiting for approval":

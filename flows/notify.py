@@ -11,8 +11,8 @@ from connectors.base import Ambiguous, ConnectorError, RateLimited, Rejected, Ru
 from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
-from flows import logs
-from flows.alerts import Alert, of_failure, of_refusal, of_silent_channels, of_waiting, raise_alerts
+from flows import approving, logs
+from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silent_channels, of_waiting, raise_alerts
 from flows.apply import first
 from flows.configuration import Loaded
 from flows.session import Session
@@ -51,19 +51,27 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
     if error is not None and error not in failures.values():
         alerts += of_failure("run", error)
     about: set[AlertKind] = {"failed", "waiting", "given_up"}
-    if isinstance(error, UnsafePlan) or (is_whole and not alerts):
+    asks = isinstance(error, UnsafePlan) and error.approval > 0
+    if not asks and (isinstance(error, UnsafePlan) or (is_whole and not alerts)):
         about.add("refused")  # a run that failed before, or looked at some records only, does not know
-    if isinstance(error, UnsafePlan):
+    if isinstance(error, UnsafePlan) and not asks:
         alerts.append(of_refusal(digest, error.reasons))
+    if _is_wanted(session, "approval"):
+        about.add("approval")
+        alerts += map(of_approval, approving.waiting(store.where, now))
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
     raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))
 
 
 def _parked(session: Session) -> Iterator[Alert]:
-    spec = session.configuration.rules.alerts
-    if spec is not None and "waiting" in spec.on:
+    if _is_wanted(session, "waiting"):
         yield from map(of_waiting, waiting(session.store))
+
+
+def _is_wanted(session: Session, kind: AlertKind) -> bool:
+    spec = session.configuration.rules.alerts
+    return spec is not None and kind in spec.on
 
 
 def _unasked(session: Session) -> set[str]:

@@ -23,6 +23,7 @@ from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 from state import Doubt, Note
+from state.approvals import RUN
 from state.leases import READER
 
 _log = logs.get("pipeline")
@@ -115,32 +116,36 @@ async def accept(session: Session, pulled: Pulled, result: Plan, options: Option
     carries out what was decided.
     """
     try:
-        notes = _consent(session, pulled, result, options)
+        notes = _consent(session, result, options)
     except UnsafePlan:
         hints.settle(session, pulled.told)  # polling meets the same again
         raise
     approving.ask(session, result)
     over = approving.over(session, pulled, result)
     commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
-    approving.take_up(session, over, whole=_is_all(pulled, options))
+    approving.take_up(session, over, _subject(session, options))
     hints.settle(session, pulled.told)
     missed = hints.note_missed(session, pulled.polled, pulled.told)
     session.reader.end()
     return {"missed by push": missed} if missed else {}
 
 
-def _consent(session: Session, pulled: Pulled, result: Plan, options: Options) -> list[Note]:
+def _consent(session: Session, result: Plan, options: Options) -> list[Note]:
     """What a person's word there is for this plan, as notes; about a whole run's one is asked for. Raises UnsafePlan where one is needed."""
     exact = options.approve == result.digest
     if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
     reasons = [] if options.force or exact else excess(session, result)
-    return approving.permit(session, result, reasons, asks=_is_all(pulled, options)) if reasons else []
+    return approving.permit(session, result, reasons, _subject(session, options)) if reasons else []
 
 
-def _is_all(pulled: Pulled, options: Options) -> bool:
-    """Whether a plan is what any run would come to, not what somebody asked for by hand or a push told of."""
-    return pulled.is_whole and options.since is None
+def _subject(session: Session, options: Options) -> str:
+    """Under what a person is asked about the whole plan: one that the next run of the schedule comes to as well. Empty for any other, of which
+    somebody asked for it by hand or a push told, and for one that lacks what a system that gave out would have told."""
+    by_hand = options.only or options.pushed or options.since or options.kind != "sync"
+    if by_hand or any(side == "source" for side, _ in session.failures):
+        return ""
+    return " ".join([RUN, *options.sources])
 
 
 async def apply(session: Session, options: Options) -> Applied:

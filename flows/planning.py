@@ -22,9 +22,8 @@ from state.held import hold, let_go, sights
 def plan(session: Session, pulled: Pulled) -> Plan:
     """What the pulled changes call for, whether or not a person has to say yes first. Touches nothing."""
     result, seen = Plan(alarms=alarms(session, pulled)), sights(session.store)
-    work: list[tuple[Change, frozenset[str] | None, bool]] = [
-        (as_first_seen(change, seen.get(change.source)), None, False) for change in pulled.changes.values()
-    ]
+    changes = [as_first_seen(change, seen.get(change.source)) for change in pulled.changes.values()]
+    work: list[tuple[Change, frozenset[str] | None, bool]] = [(change, None, False) for change in changes]
     work += [(change, among, True) for change, among in pulled.history]
     existing = _existing(session, pulled, (change for change, *_ in work))
     told = Notices(session.store).of(pulled.changes) if session.planner.tells else {}
@@ -96,7 +95,7 @@ def _rules(names: Sequence[str]) -> str:
 
 def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
     """Every change is accounted for: each decision about it, or that no rule asked for it. What waits is told once, when it begins to."""
-    held = {one.source for one in result.held}
+    held, known = {one.source for one in result.held}, {one.source for one in result.gated if one.standing == "waits"}
     decided = {decision.source for decision in result.decisions} | held
     kept = {action.source for action in result.actions if action.op == "update"}
     for decision in result.decisions:
@@ -105,7 +104,7 @@ def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
         if change.source not in decided and _customer(change) not in held:
             reason = "its project is kept in step" if change.source in kept else "no rule asks for this"
             yield Note(change.source, ", ".join(change.events), "", "passed", reason)
-        if change.issues and change.source not in held:
+        if change.issues and change.source not in known:
             yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
     yield from pulled.notes
     for key, notes in result.notes.items():

@@ -150,6 +150,7 @@ async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[A
             concurrency_limit=ONE_AT_A_TIME,
         ),
         await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
         await reconcile.ato_deployment(
             name="handoff",
             schedules=[nightly(rules)],
@@ -157,7 +158,6 @@ async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[A
             description="Read everything again, every night.",
             concurrency_limit=ONE_AT_A_TIME,
         ),
-        await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
         await sync.ato_deployment(name=PUSH, parameters=parameters, description="Sync what pushes told of, at once."),
     ]
 

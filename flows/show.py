@@ -54,23 +54,27 @@ def plan(result: Plan) -> RenderableType:
     parts: list[RenderableType] = []
     if result.actions:
         parts += [_actions(result), Text()]
-    if result.notices:
-        parts += [_notices(result.notices), Text()]
     if held := result.held:
         parts += [_held(held), Text(_HELD_WAYS, style="dim"), Text()]
+    if result.notices:
+        parts += [_notices(result.notices), Text()]
     passed = [decision for decision in result.decisions if decision.verdict != "acts"]
     if passed:
         parts += [_passed(passed), Text()]
     assumed = [(key, note) for key, notes in result.notes.items() for note in notes]
     if assumed:
         parts += [_notes(assumed), Text()]
-    counts = result.counts()
-    if result.notices:
-        counts["message"] = len(result.notices)
-    told = ", ".join(f"{count} × {what}" for what, count in sorted(counts.items())) or "nothing to do"
+    told = _counts(result) or "nothing to do"
     digest = result.digest if result.actions or result.alarms or result.notices else "empty"
     parts.append(Text.assemble(("Plan ", "bold"), (digest, "bold cyan"), f": {told}"))
     return Group(*parts)
+
+
+def _counts(result: Plan) -> str:
+    counts = result.counts()
+    if result.notices:
+        counts["message"] = len(result.notices)
+    return ", ".join(f"{count} × {what}" for what, count in sorted(counts.items()))
 
 
 def refusal(result: Plan, reasons: Sequence[str], *, what: str, verb: str = "sync", approval: int = 0) -> RenderableType:
@@ -109,7 +113,7 @@ def _held(held: Sequence[Gated]) -> Table:
     for one in held[:MOST_ROWS]:
         number = Text(str(one.number), style="bold yellow") if one.number else Text("not asked yet", style="yellow")
         record = Text.assemble((plain(one.title), "bold"), f"\n{one.source}")
-        done = ", ".join(f"{count} × {what}" for what, count in sorted(one.plan.counts().items()))
+        done = _counts(one.plan)
         table.add_row(number, record, f"{done}\n{one.plan.digest}", "\n".join(f"rule {rule} wants a person's yes" for rule in one.rules))
     if len(held) > MOST_ROWS:
         table.add_row("", f"… and {len(held) - MOST_ROWS:,} more", "", "")
@@ -292,6 +296,20 @@ def in_doubt(listed: Sequence[Doubt]) -> RenderableType:
     )
 
 
+def approvals(listed: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What a person is asked, each with what came of it so far."""
+    shown = [approval(one) for one in listed[:MOST_ROWS]]
+    told = f"Waiting for a person's yes: {len(listed):,}; `handoff approvals show NUMBER`, then approve or reject it"
+    return entries(told, shown, empty="Nothing waits for a person's yes.")
+
+
+def approval(one: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
+    """An approval as `approving.data` has it."""
+    about = "" if one["subject"].split(" ")[0] == RUN else f"  {one['subject']}"
+    head = Text.assemble((str(one["number"]), "bold yellow"), "  ", (plain(one["title"]), "bold"), about)
+    return head, (f"asked {one['asked_at']:%Y-%m-%d %H:%M} UTC: {'; '.join(one['why'])}", one["told"])
+
+
 def traffic(listed: Sequence[Traffic]) -> RenderableType:
     """The channels, and those that were not told what they should be."""
     lines = []
@@ -306,20 +324,6 @@ def traffic(listed: Sequence[Traffic]) -> RenderableType:
             lines.append(Text(f"      since {one.since:%Y-%m-%d %H:%M} UTC: {plain(one.error)}", style="dim"))
     again = [Text("  `handoff retry` tries again what was given up.", style="dim")] if any(one.given_up for one in listed) else []
     return Group(Text("Told:", style="bold"), *lines, *again)
-
-
-def approvals(listed: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """What a person is asked, each with what came of it so far."""
-    shown = [approval(one) for one in listed[:MOST_ROWS]]
-    told = f"Waiting for a person's yes: {len(listed):,}; `handoff approvals show NUMBER`, then approve or reject it"
-    return entries(told, shown, empty="Nothing waits for a person's yes.")
-
-
-def approval(one: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
-    """An approval as `approving.data` has it."""
-    about = "" if one["subject"] == RUN else f"  {one['subject']}"
-    head = Text.assemble((str(one["number"]), "bold yellow"), "  ", (plain(one["title"]), "bold"), about)
-    return head, (f"asked {one['asked_at']:%Y-%m-%d %H:%M} UTC: {'; '.join(one['why'])}", one["told"])
 
 
 def as_data(result: Summary) -> Mapping[str, Any]:

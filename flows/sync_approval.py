@@ -100,6 +100,7 @@ async def _show(one: Approval) -> None:
     lines[-1] += f" {one.expires_at:%Y-%m-%d %H:%M} UTC: *Resume* this run, or `handoff approvals approve {one.number}`."
     await acreate_markdown_artifact("\n".join(lines), key="approval", description=_title(one))
     rows = [_row(action) for action in one.plan.get("actions", ()) if action["op"] != "publish"]
+    rows += [{"what": "tell", "name": told["channel"], "fields": told["text"], "why": told["why"]} for told in one.plan.get("notices", ())]
     if rows:
         await acreate_table_artifact(rows[:_MOST_ROWS], key="approval-plan", description=f"Plan {one.digest}: what is to be approved")
 

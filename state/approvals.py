@@ -16,7 +16,7 @@ from state.database import Database
 Answer = Literal["approved", "rejected"]
 State = Literal["waiting", "approved", "rejected", "expired", "superseded", "done"]
 RUN = "run"
-"""The subject of a whole plan above its limits."""
+"""The subject of a whole plan above its limits; with the names of systems behind it, of a run that reads only those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,14 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """What to ask. `once`: a yes is used up by what it led to, and the same plan is asked about again the next time."""
+
     subject: str
     digest: str
     title: str
     why: Sequence[str]
     plan: Mapping[str, Any]
+    once: bool = False
 
 
 class Approvals:
@@ -62,11 +65,11 @@ class Approvals:
 
     def ask(self, question: Question, now: datetime, expires_at: datetime) -> Approval:
         """The approval of exactly this plan, whatever its state; it waits from now on if nobody was asked yet. What else of its subject was open is
-        superseded, and the question says so. A yes to a whole plan counts once; what a record's plan makes is made once anyway."""
+        superseded, and the question says so."""
         with self._db.atomic():
             self.expire(now)
             known = self.of(question.subject, question.digest)
-            if known is None or known.state == "superseded" or (known.state == "done" and question.subject == RUN):
+            if known is None or known.state == "superseded" or (known.state == "done" and question.once):
                 question = replace(question, why=[*question.why, *self._replaced(question.subject)])
                 self.withdraw(question.subject)
                 self._db.execute(

@@ -106,6 +106,7 @@ def _shown(one: Approval, data: Mapping[str, Any]) -> Group:
     """The plan as it was read when it was asked about: what is made, with its fields, and why."""
     head = show.entries("What is to be approved", [show.approval(data)], empty="")
     parts = [_action(action) for action in one.plan["actions"] if action["op"] != "publish"]
+    parts += [_message(notice) for notice in one.plan.get("notices", ())]
     left = one.plan.get("left_out")
     more = [Text(f"  … and {left:,} more actions", style="dim")] if left else []
     counts = ", ".join(f"{count} × {what}" for what, count in sorted(one.plan["counts"].items()))
@@ -121,3 +122,8 @@ def _action(action: Mapping[str, Any]) -> RenderableType:
     told = [f"{what}: {plain(str(value))}" for what, value in fields.items() if what != "name" and value not in (None, "", [], {}, False)]
     lines = [Text(f"    {line}", style="dim", overflow="fold") for line in told]
     return Padding(Group(head, *lines), (0, 0, 0, 2), expand=False)
+
+
+def _message(notice: Mapping[str, Any]) -> RenderableType:
+    head = Text.assemble(("tell ", "green"), (plain(str(notice["channel"])), "bold"))
+    return Padding(Group(head, Text(f"    {plain(str(notice['text']))}", style="dim", overflow="fold")), (0, 0, 0, 2), expand=False)

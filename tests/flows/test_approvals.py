@@ -15,7 +15,9 @@ from flows import approving
 from state.approvals import RUN, Answer, Approval, Approvals
 from state.held import sights
 from tests.flows.desk import Desk, local
-from tests.flows.files import ONBOARDING, RULES
+from tests.flows.files import ONBOARDING, RULES, SALESFORCE
+from tests.flows.pair import ROUTED, Pair
+from tests.flows.told import ALERTS, AMOUNT, CHANNELS, Telling
 from tests.flows.world import Crash, Death, World
 
 ONBOARD = "    on: [deal.won]\n"
@@ -391,6 +393,25 @@ async def test_nobody_is_asked_about_half_of_a_plan(tmp_path: Path) -> None:
     assert world.shown() == ["Big deal onboarding"]
 
 
+async def test_what_is_odd_about_a_record_that_waits_is_noted_once_and_shown_with_its_plan(tmp_path: Path) -> None:
+    odd = {
+        **ASKS,
+        "mappings/salesforce.yaml": SALESFORCE.replace("close_date: CloseDate", "close_date: NextStep"),
+        "mappings/blueprints/onboarding.yaml": ONBOARDING.replace("due: anchor + 2 working days", "due: close_date + 2 working days"),
+    }
+    world, deal = await asked(tmp_path, odd, NextStep="soon")
+    (told,) = only(world).plan["notes"].values()
+    assert any("close_date" in note for note in told)
+    for _ in range(2):
+        assert (await world.sync()).plan.notes == {}
+    noted = [note["verdict"] for note in world.audit(source=f"salesforce:deal:{deal}")]
+    assert noted.count("issue") == 2  # when it was recorded, and when it was asked about
+    assert "note" not in noted
+    answer(world, 1)
+    await world.sync()
+    assert [note["verdict"] for note in world.audit(source=f"salesforce:deal:{deal}")].count("note") == 1
+
+
 # a whole plan above its limits
 
 
@@ -452,6 +473,8 @@ async def test_a_run_with_a_request_of_its_own_asks_nobody_and_leaves_what_was_a
     await world.sync()
     run = await world.sync(only=tuple(f"salesforce:deal:{deal}" for deal in deals[:2]))
     assert (run.result, only(world).number) == ("refused", 1)
+    other = await world.sync(only=(f"salesforce:deal:{world.deal('Open')}",))
+    assert (other.result, only(world).number) == ("nothing to do", 1)
     assert (await world.sync(force=True)).result == "done"
     assert (waiting(world), state_of(world, 1)) == ([], "superseded")
 
@@ -746,3 +769,91 @@ async def test_a_backfill_that_is_asked_for_again_is_the_same_question_and_is_an
     assert world.shown() == ["Right onboarding"]
     await world.quiet()
     assert world.shown() == ["Right onboarding", "Left onboarding"]
+
+
+# messages, schedules for some systems, alerts
+
+TELLS = AMOUNT.replace("    do:\n", "    approval: true\n    do:\n")
+
+
+async def test_a_message_waits_as_well_and_a_yes_to_it_counts_once(tmp_path: Path) -> None:
+    world = Telling(tmp_path, rules=RULES + TELLS + CHANNELS)
+    (deal,) = await world.begin()
+    for number, amount in enumerate((7000, 9000, 7000), 1):
+        world.change(deal, Amount=amount)
+        await world.sync()
+        world.change(deal, Description=f"touched {number}")
+        await world.sync()
+        assert (len(world.desk), only(world).number) == (number - 1, number)
+        assert only(world).plan["notices"][0]["text"] == f"Big deal is now worth {amount}"
+        answer(world, number)
+        assert (await world.sync()).result == "done"
+    assert world.desk == [f"Big deal is now worth {amount}" for amount in (7000, 9000, 7000)]
+
+
+async def test_a_yes_to_a_message_is_used_up_even_if_the_run_died_before_it_was_noted(tmp_path: Path) -> None:
+    world = Telling(tmp_path, rules=RULES + TELLS + CHANNELS)
+    (deal,) = await world.begin()
+    world.change(deal, Amount=7000)
+    await world.sync()
+    answer(world, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approving, "take_up", lambda *_, **__: (_ for _ in ()).throw(Crash("after T1")))
+        with pytest.raises(Crash):
+            await world.sync()
+    assert state_of(world, 1) == "approved"
+    world.configure({"rules.yaml": RULES})
+    world.change(deal, Amount=5000)
+    await world.quiet()
+    world.configure({"rules.yaml": RULES + TELLS + CHANNELS})
+    world.change(deal, Amount=7000)
+    await world.sync()
+    assert (only(world).number, state_of(world, 1)) == (2, "done")
+
+
+async def test_a_rejected_message_is_told_nobody(tmp_path: Path) -> None:
+    world = Telling(tmp_path, rules=RULES + TELLS + CHANNELS)
+    (deal,) = await world.begin()
+    world.change(deal, Amount=7000)
+    await world.sync()
+    answer(world, 1, "rejected", "not for everybody")
+    await world.quiet()
+    assert (world.desk, world.rows()) == ([], [])
+
+
+async def test_people_are_told_that_they_are_asked_and_of_a_plan_above_its_limits_once(tmp_path: Path) -> None:
+    world = Telling(tmp_path, rules=ABOVE["rules.yaml"].replace(ONBOARD, ONBOARD + "    approval: true\n") + CHANNELS + ALERTS)
+    deals = await world.begin("Left", "Right")
+    for deal in deals:
+        world.win(deal)
+    for _ in range(2):
+        await world.sync()
+    assert [text.split("\n")[0] for text in world.ops] == [
+        f"Waits for approval: {name}: rule onboard wants a person's yes" for name in ("Left", "Right")
+    ]
+    answer(world, 1)
+    answer(world, 2)
+    for _ in range(2):
+        assert (await world.sync()).result == "waiting for approval"
+    (told,) = world.ops[2:]
+    assert told.startswith("Waits for approval: A run above its limits")
+    assert "refused" not in told
+
+
+async def test_a_schedule_for_one_system_asks_about_its_own_plan(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, files={"rules.yaml": ROUTED.replace(LIMITS, "limits: {above: ask, projects_per_run: 1,")})
+    deals = [pair.near.deal("Near 1"), pair.near.deal("Near 2")]
+    await pair.sync()
+    for deal in deals:
+        pair.near.win(deal)
+    run = await pair.near.sync(sources=("salesforce",))
+    assert run.result == "waiting for approval"
+    assert only(pair.near).subject == "run salesforce"
+    answer(pair.near, only(pair.near).number)
+    assert (await pair.near.sync(sources=("salesforce",))).result == "done"
+    assert waiting(pair.near) == []
+    pair.near.win(pair.near.deal("Near 3"))
+    pair.near.win(pair.near.deal("Near 4"))
+    pair.far.sf.oauth.client_secret = "another"  # south gives out: what it would tell is missing
+    assert (await pair.sync()).result == "refused"
+    assert waiting(pair.near) == []
