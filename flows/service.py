@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def _serve(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: in
         }
         serving = asyncio.create_task(runner.start())
         try:
-            with dispatching(where, known[PUSH], systems) if systems else nullcontext():
+            with dispatching(where, known[PUSH], systems):
                 await asyncio.shield(serving)
         finally:
             await _end_runs(runner)
