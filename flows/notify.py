@@ -54,7 +54,7 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
     asks = isinstance(error, UnsafePlan) and error.approval > 0
     if not asks and (isinstance(error, UnsafePlan) or (is_whole and not alerts)):
         about.add("refused")  # a run that failed before, or looked at some records only, does not know
-    if isinstance(error, UnsafePlan) and not asks:
+    if isinstance(error, UnsafePlan):
         alerts.append(of_refusal(digest, error.reasons))
     if _is_wanted(session, "approval"):
         about.add("approval")

@@ -159,7 +159,7 @@ def test_a_good_document_becomes_a_model() -> None:
 
 def test_a_misspelt_key_is_told_at_the_key() -> None:
     found = problems(RULES.replace("when:", "wen:"))
-    assert found[0].startswith("rules.yaml:6:5: unknown key 'wen' (did you mean when?; allowed: backfill, description, do,")
+    assert found[0].startswith("rules.yaml:6:5: unknown key 'wen' (did you mean when?; allowed: approval, backfill, description, do,")
     assert len(found) == 1
 
 
