@@ -171,21 +171,25 @@ def main(words: list[str] | None = None) -> None:
     os.environ.setdefault("PREFECT_SERVER_UI_API_URL", f"http://127.0.0.1:{given.port}/api")
     os.environ.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", origins)
 
+    servers: list[Any] = []
+    if given.child:
+        threading.Thread(target=_end_with_parent, args=(servers,), daemon=True).start()
+
     import uvicorn  # noqa: PLC0415
 
-    config = uvicorn.Config(
-        app(port=given.port, names=given.name), host=given.host, port=given.port, timeout_graceful_shutdown=_GRACE, server_header=False
-    )
-    server = uvicorn.Server(config)
-    if given.child:
-        threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-    server.run()
+    guarded = app(port=given.port, names=given.name)
+    config = uvicorn.Config(guarded, host=given.host, port=given.port, timeout_graceful_shutdown=_GRACE, server_header=False)
+    servers.append(uvicorn.Server(config))
+    servers[0].run()
 
 
-def _end_with_parent(server: Any) -> None:
-    """A parent that was killed leaves no server behind that would hold its port."""
+def _end_with_parent(servers: Sequence[Any]) -> None:
+    """A parent that was killed leaves no server behind that would hold its port: one that serves ends in order, one that starts at once."""
     sys.stdin.buffer.read()
-    server.should_exit = True
+    for server in servers:
+        server.should_exit = True
+    if not any(server.started for server in servers):
+        os._exit(0)
 
 
 if __name__ == "__main__":
