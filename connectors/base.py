@@ -93,11 +93,14 @@ class Conflict(ConnectorError):
 
 
 class UnsafePlan(ConnectorError):
-    """The plan is above its limits. `reasons` names each limit, what it allows and what was asked."""
+    """The plan is above its limits. `reasons` names each limit, what it allows and what was asked.
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = tuple(reasons)
+    `approval` is the number under which a person was asked about it; 0 when nobody was, or has said no.
+    """
+
+    def __init__(self, reasons: Sequence[str], *, approval: int = 0) -> None:
+        super().__init__("; ".join([*reasons, *([f"it waits for approval {approval}"] if approval else [])]))
+        self.reasons, self.approval = tuple(reasons), approval
 
 
 class QuotaExhausted(ConnectorError):

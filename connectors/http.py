@@ -211,7 +211,8 @@ class Http:
         headers: Mapping[str, str] | None = None,
         within: float | None = None,
     ) -> Answer:
-        """One request in its vendor's dialect. `path` is relative to `base_url` or absolute; `body` is sent as JSON, `form` url-encoded.
+        """One request in its vendor's dialect. `path` is relative to `base_url` or absolute; `body` is sent as JSON (as it is, when it is bytes),
+        `form` url-encoded.
 
         `weight` is what it costs the limiter; `within` is the time-out in seconds.
         """
@@ -258,7 +259,7 @@ class Http:
         if self._client is None:
             raise RuntimeError(f"the {self.system} connector is used outside its 'async with'")
         url = call.path if call.path.startswith(("http://", "https://")) else self.base_url + call.path
-        content = json.dumps(call.body, ensure_ascii=False).encode() if call.body is not None else None
+        content = call.body if isinstance(call.body, bytes | None) else json.dumps(call.body, ensure_ascii=False).encode()
         if content is not None:
             headers = {"Content-Type": "application/json", **headers}
         if call.effect is not Effect.READ:

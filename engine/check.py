@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from engine.calendar import Calendar
 from engine.check_blueprint import BlueprintCheck, Vocabulary, near_slot, places
 from engine.check_mapping import check_mapping, closed_values, custom_names
-from engine.config import AddComment, BlueprintSpec, CreateProject, Currencies, Do, Event, Rule, Rules, SetStatus, SystemMapping
+from engine.config import AddComment, BlueprintSpec, CreateProject, Currencies, Do, Event, Notify, Rule, Rules, SetStatus, SystemMapping
 from engine.document import Document, Path, build
 from engine.expressions import Scope, Shape, compile_condition, compile_template
 from engine.findings import Findings
@@ -129,6 +129,8 @@ class _Check:
         for number, schedule in enumerate(rules.schedules):
             for position, source in enumerate(schedule.sources):
                 findings.known("source", source, rules.sources, ("schedules", number, "sources", position))
+        for number, channel in enumerate(rules.alerts.to if rules.alerts else ()):
+            self._channel(channel, ("alerts", "to", number))
         if rules.currencies:
             _currencies(rules.currencies, findings)
 
@@ -184,6 +186,16 @@ class _Check:
             case SetStatus():
                 self._made_from(rule, action.on, (*path, "on"))
                 self._markdown(rule, action.text, (*path, "text"))
+            case Notify():
+                self._channel(action.notify, (*path, "notify"))
+                self._markdown(rule, action.text, (*path, "text"))
+
+    def _channel(self, name: str, path: Path) -> None:
+        channels = self.rules.channels if self.rules else {}
+        if channels:
+            self.findings["rules"].known("channel", name, channels, path)
+        else:
+            self.findings["rules"].refuse(f"unknown channel {name}", path, "rules.yaml has no 'channels' section")
 
     def _create(self, rule: Rule, action: CreateProject, path: Path) -> None:
         findings = self.findings["rules"]

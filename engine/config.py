@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
@@ -65,6 +65,17 @@ class Limits(Section):
     touched_share: float = Field(
         0.5, gt=0, le=1, description="Share of the existing projects that one run may change, in whatever way; otherwise likewise."
     )
+    above: Literal["refuse", "ask"] = Field(
+        "refuse",
+        description="What becomes of a plan above these limits: it is refused, or refused and laid before a person, and the next run carries it out"
+        " if they approved exactly this plan.",
+    )
+
+
+class ApprovalSettings(Section):
+    """How a person's word is waited for."""
+
+    expire_after_hours: float = Field(72, gt=0, le=8760, description="Hours after which what nobody answered is given up.")
 
 
 class RuleLimits(Section):
@@ -96,14 +107,22 @@ class SetStatus(Section):
     text: str = Field("", description="Markdown template saying why.")
 
 
+class Notify(Section):
+    notify: Name = Field(description="Channel to tell, one of `channels`.")
+    text: str = Field(min_length=1, description="Markdown template of the message.")
+
+
 def _action_tag(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return "do:" + next((tag for tag in ("create", "comment", "set_status") if tag in keys), "create")
+    return "do:" + next((tag for tag in ("create", "comment", "set_status", "notify") if tag in keys), "create")
 
 
 # the tags hold a colon, so that in the place of an error they cannot be taken for keys
 Do = Annotated[
-    Annotated[CreateProject, Tag("do:create")] | Annotated[AddComment, Tag("do:comment")] | Annotated[SetStatus, Tag("do:set_status")],
+    Annotated[CreateProject, Tag("do:create")]
+    | Annotated[AddComment, Tag("do:comment")]
+    | Annotated[SetStatus, Tag("do:set_status")]
+    | Annotated[Notify, Tag("do:notify")],
     Discriminator(_action_tag),
 ]
 
@@ -116,12 +135,29 @@ class Rule(Section):
     when: When = Field("true", min_length=1, description="Condition over `deal`, `customer`, `feedback`, `before` and `event`.")
     do: list[Do] = Field(min_length=1, description="What follows, in this order.")
     limits: RuleLimits = Field(default_factory=RuleLimits, description="Tighter limits for this rule.")
+    approval: bool = Field(False, description="A person has to say yes first; until then the record waits with everything planned for it.")
     backfill: date | None = Field(None, description="On first contact also act on what happened on or after this date.")
 
 
 class Currencies(Section):
     base: str = Field(min_length=3, max_length=3, description="ISO code the rates lead to.")
     rates: dict[str, Decimal] = Field(default_factory=dict, description="What one unit of each currency is worth in the base currency.")
+
+
+AlertKind = Literal["failed", "refused", "waiting", "approval", "silence", "given_up"]
+
+
+class Alerts(Section):
+    """What people are told of Handoff itself.
+
+    `failed`: a system cannot be reached or refuses credentials; what may pass by itself is told after half an hour. `refused`: a plan is above
+    its limits. `waiting`: something waits for a person. `approval`: a person is asked for approval. `silence`: a system that should tell of its
+    changes has gone quiet. `given_up`: messages to a channel were given up.
+    """
+
+    to: list[Name] = Field(min_length=1, description="Channels to tell, of `channels`.")
+    on: list[AlertKind] = Field(list(get_args(AlertKind)), min_length=1, description="What to tell of; everything unless said.")
+    repeat_after_hours: int = Field(24, ge=1, description="What lasts is told again after so many hours.")
 
 
 class Rules(Section):
@@ -135,12 +171,19 @@ class Rules(Section):
     )
     currencies: Currencies | None = Field(None, description="Exchange rates for `convert`.")
     limits: Limits = Field(default_factory=Limits, description="Limits for one run.")
+    approvals: ApprovalSettings = Field(default_factory=ApprovalSettings, description="How long a person's word is waited for.")
     schedules: list[Schedule] = Field(
         default_factory=list, description="When syncs start by themselves under Prefect; without it, as `handoff serve --every` says."
     )
     retention_days: int = Field(
         90, ge=7, description="Days for which runs, reasons, settled work and answered questions are kept. What was made is known for ever."
     )
+    channels: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Where people are told: a name → one of `slack`, `teams`, `feishu`, `dingtalk`, `wecom`, `email`, `webhook` and its settings."
+        " `${NAME}` is taken from the environment, `${file:PATH}` from a file.",
+    )
+    alerts: Alerts | None = Field(None, description="What people are told of Handoff itself.")
     rules: list[Rule] = Field(min_length=1, description="Rules, tried in this order; every one that applies acts.")
 
 

@@ -18,7 +18,7 @@ __all__ = ["Document", "Invalid", "Path", "build", "parse", "resolve"]
 
 M = TypeVar("M", bound=BaseModel)
 _REFERENCE = re.compile(r"\$(\$)?\{([^}]*)\}")
-_TAG = re.compile(r"do:(create|comment|set_status)|field:(name|source|flags)|\[key\]")
+_TAG = re.compile(r"do:(create|comment|set_status|notify)|field:(name|source|flags)|\[key\]")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

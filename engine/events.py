@@ -16,7 +16,8 @@ class Change:
     """One record that changed: what we knew, what is true now, and the events between the two.
 
     `before` is None for a record never seen. `after` is None only for a record deleted before it was ever seen. `at` is when it happened,
-    as far as the CRM tells (the stage history's moment for a deal that changed stage, the record's modification otherwise).
+    as far as the CRM tells (the stage history's moment for a deal that changed stage, the record's modification otherwise). `since` is of which
+    moment `before` is; with the content of `after` it tells this change from any other, however often it is looked at.
     """
 
     record: Record
@@ -25,13 +26,14 @@ class Change:
     events: tuple[Event, ...]
     at: datetime
     issues: tuple[str, ...] = ()
+    since: str = ""
 
     @property
     def source(self) -> str:
         return f"{self.record.system}:{self.record.kind}:{self.record.id}"
 
 
-def compare(record: Record, before: Any, after: Any, *, was_deleted: bool = False, issues: tuple[str, ...] = ()) -> Change:
+def compare(record: Record, before: Any, after: Any, *, was_deleted: bool = False, issues: tuple[str, ...] = (), since: str = "") -> Change:
     """The change a record stands for. Equal content, deleted state included, gives no events."""
     if record.deleted:
         gone = "customer.merged" if record.merged_into and record.kind == "customer" else f"{record.kind}.deleted"
@@ -43,7 +45,7 @@ def compare(record: Record, before: Any, after: Any, *, was_deleted: bool = Fals
         differences = _DIFFERENCES[record.kind](before, after)
         changed = [f"{record.kind}.updated"] if before != after else []
         events = [*restored, *differences, *changed]
-    return Change(record, before, after, tuple(cast("list[Event]", events)), _moment(record, after), issues)
+    return Change(record, before, after, tuple(cast("list[Event]", events)), _moment(record, after), issues, since)
 
 
 def _moment(record: Record, after: Any) -> datetime:

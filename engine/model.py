@@ -265,7 +265,7 @@ class Item:
 
 
 Op = Literal["create", "update", "publish"]
-Verdict = Literal["acts", "passed", "failed"]
+Verdict = Literal["acts", "passed", "failed", "waits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +288,19 @@ class Action:
     why: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A decision to tell people something, once: `text` (Markdown) to a channel. `key` says of which event and by which rule; it is told of once."""
+
+    key: str
+    channel: str
+    source: str
+    event: str
+    rule: str
+    why: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.blueprint import Blueprint, Rendered
-from engine.config import AddComment, CreateProject, Limits, SetStatus
+from engine.config import AddComment, CreateProject, Do, Limits, Notify, SetStatus
 from engine.events import Change
 from engine.expressions import Template
 from engine.filters import ExpressionError
 from engine.fit import Abilities, fit
-from engine.model import Action, Decision, Item, Op, Verdict
+from engine.model import Action, Decision, Item, Notice, Op, Verdict
 from engine.parts import main_of, part_of, with_links
 from engine.rules import CompiledRule, Rulebook, context
+
+if TYPE_CHECKING:
+    from engine.approval import Gated
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,28 @@ class Alarm:
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would do: the actions in order, every decision, notes about what was assumed or left out (by project key), and alarms."""
+    """What a run would do: the actions in order, every decision, notes about what was assumed or left out (by project key), alarms, and whom it
+    would tell what.
+
+    `gated` are the records about which a person is asked first. What is planned for those that wait is none of the plan's own.
+    """
 
     actions: list[Action] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     alarms: list[Alarm] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    gated: list[Gated] = field(default_factory=list)
+
+    @property
+    def held(self) -> list[Gated]:
+        return [one for one in self.gated if one.holds]
 
     @property
     def digest(self) -> str:
-        """Twelve characters that stand for exactly these actions, and for what caused alarm."""
+        """Twelve characters that stand for exactly these actions and messages, and for what caused alarm."""
         essence = [_essence(action) for action in self.actions] + [[alarm.reason, *alarm.sources] for alarm in self.alarms]
+        essence += [["notice", notice.channel, notice.source, notice.rule, notice.text] for notice in self.notices]
         text = json.dumps(essence, sort_keys=True, default=str, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -76,7 +90,7 @@ class Plan:
 class Planner:
     """Plans one change at a time; what it decided earlier in the same plan counts as existing.
 
-    `blueprints` are compiled per (blueprint, target); `comments` hold the compiled texts of comments and statuses per (rule, position).
+    `blueprints` are compiled per (blueprint, target); `texts` hold the compiled texts of comments, statuses and messages per (rule, position, kind).
     """
 
     def __init__(
@@ -94,10 +108,25 @@ class Planner:
         self._abilities = abilities
         self._limits = limits
 
-    def plan(self, change: Change, existing: dict[str, Existing], plan: Plan, *, among: Collection[str] | None = None) -> None:
+    @property
+    def tells(self) -> bool:
+        """Whether some rule tells people anything."""
+        return any(isinstance(action, Notify) for compiled in self._rulebook.rules for action in compiled.rule.do)
+
+    def plan(
+        self,
+        change: Change,
+        existing: dict[str, Existing],
+        plan: Plan,
+        *,
+        among: Collection[str] | None = None,
+        told: Collection[str] = (),
+        is_history: bool = False,
+    ) -> None:
         """Add what `change` calls for to `plan`, by all rules or those `among` the named.
 
-        `existing` are the projects made from this record or from records merged into it; what is planned here joins them.
+        `existing` are the projects made from this record or from records merged into it; what is planned here joins them. `told` are the keys of
+        notices decided before. Of history (`is_history`) nobody is told.
         """
         before = list(existing.values())
         for compiled, decision in self._rulebook.decide(change):
@@ -106,15 +135,17 @@ class Planner:
             if decision.verdict != "acts":
                 plan.decisions.append(decision)
                 continue
-            firing = _Firing(compiled, decision, change, existing, plan)
+            firing = _Firing(compiled, decision, change, existing, plan, told, is_history)
             for position, action in enumerate(compiled.rule.do):
                 plan.decisions.append(self._act(firing, action, position))
         if change.after is not None and not change.record.deleted and change.before is not None:
             for main in [project for project in before if not part_of(project.key)]:
                 self._keep_in_step(main, [one for one in before if main_of(one.key) == main.key], change, plan)
 
-    def _act(self, firing: _Firing, action: CreateProject | AddComment | SetStatus, position: int) -> Decision:
+    def _act(self, firing: _Firing, action: Do, position: int) -> Decision:
         try:
+            if isinstance(action, Notify):
+                return self._notify(firing, action, position)
             return self._create(firing, action) if isinstance(action, CreateProject) else self._tell(firing, action, position)
         except ExpressionError as error:
             return firing.says("failed", str(error))
@@ -180,6 +211,24 @@ class Planner:
             return firing.says("passed", f"{project.target} has no way to hold a {item.kind}")
         firing.plan.actions.append(firing.cause(project.target, project.blueprint).action("create", item))
         return firing.says("acts", f"{item.kind} on {parent}: {firing.decision.reason}")
+
+    # messages
+
+    def _notify(self, firing: _Firing, action: Notify, position: int) -> Decision:
+        """One for each change that wakes the rule, however often it is looked at: a record that is looked at again has the same content by another
+        version, for what is written back to it counts."""
+        rule, change = firing.compiled.rule.name, firing.change
+        key = f"{change.source}#notify-{rule}-{position}-{_identity(change)}@{action.notify}"
+        if firing.is_history:
+            return firing.says("passed", "it is history, of which nobody is told")
+        if key in firing.told or any(notice.key == key for notice in firing.plan.notices):
+            return firing.says("passed", f"{action.notify} was told already")
+        event = firing.decision.event
+        text = self._texts[rule, position, change.record.kind].render(context(change, event)).strip()
+        if not text:
+            return firing.says("passed", "the message is empty")
+        firing.plan.notices.append(Notice(key, action.notify, change.source, event, rule, firing.compiled.why, text))
+        return firing.says("acts", f"tells {action.notify}: {firing.decision.reason}")
 
     # keeping in step
 
@@ -290,13 +339,15 @@ class _Cause:
 
 @dataclass(frozen=True, slots=True)
 class _Firing:
-    """A rule that acts on a change. `standing` are the projects that exist or are planned already."""
+    """A rule that acts on a change. `standing` are the projects that exist or are planned already, `told` the notices decided before."""
 
     compiled: CompiledRule
     decision: Decision
     change: Change
     standing: dict[str, Existing]
     plan: Plan
+    told: Collection[str] = ()
+    is_history: bool = False
 
     def project(self, blueprint: str) -> Existing | None:
         return next(iter(self.projects(blueprint)), None)
@@ -320,6 +371,11 @@ def _message(action: AddComment | SetStatus, mark: str, parent: str, project: st
         return Item(f"{parent}#comment-{mark}", "comment", {"text": text}, project, parent)
     title = action.set_status.replace("_", " ").capitalize()
     return Item(f"{parent}#status-{mark}", "status", {"status": action.set_status, "title": title, "text": text}, project, parent)
+
+
+def _identity(change: Change) -> str:
+    content = change.after.model_dump_json(exclude={"customer"}, exclude_defaults=True) if change.after is not None else "gone"
+    return _short_hash(f"{change.since}\n{content}")
 
 
 def _short_hash(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from engine.config import BlueprintSpec, Rules, SystemMapping
+from engine.section import Name
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES: Mapping[str, tuple[str, type[BaseModel]]] = {
@@ -20,15 +21,27 @@ FILES: Mapping[str, tuple[str, type[BaseModel]]] = {
 Connections = Mapping[str, type[BaseModel]]
 
 
-def schemas(connections: Connections | None = None) -> dict[str, dict[str, Any]]:
+def schemas(connections: Connections | None = None, channel: type[BaseModel] | None = None) -> dict[str, dict[str, Any]]:
     """JSON Schemas (draft 2020-12) of the three kinds of file, by "rules", "mapping" and "blueprint".
 
-    With the connectors' own models of a `connection:` section there is also one for each system's mapping, "mapping-<system>".
+    With the connectors' own models of a `connection:` section there is also one for each system's mapping, "mapping-<system>"; `channel` is their
+    model of a channel.
     """
-    found = {name: _schema(title, model) for name, (title, model) in FILES.items()}
+    found = {name: _schema(title, model) for name, (title, model) in _files(channel).items()}
     for system, model in (connections or {}).items():
         found[f"mapping-{system}"] = _schema(f"mappings/{system}.yaml", _mapping_of(model))
     return found
+
+
+def _files(channel: type[BaseModel] | None) -> Mapping[str, tuple[str, type[BaseModel]]]:
+    if channel is None:
+        return FILES
+    title, about = FILES["rules"][0], Rules.model_fields["channels"].description
+    channels: Any = dict[Name, channel]  # type: ignore[valid-type]
+    model = create_model(
+        "Rules", __base__=Rules, __doc__=Rules.__doc__, channels=(channels, Field(default_factory=dict, description=about))
+    )
+    return {**FILES, "rules": (title, model)}
 
 
 def _mapping_of(connection: type[BaseModel]) -> type[BaseModel]:
@@ -60,16 +73,15 @@ def _lenient(schema: Any) -> Any:
     return found
 
 
-def reference(connections: Connections | None = None) -> str:
+def reference(connections: Connections | None = None, channel: type[BaseModel] | None = None) -> str:
     """The configuration reference in Markdown: one table for each section of each file, and for each system's `connection:`."""
-    lines = ["# Configuration reference", *(line for name in FILES for line in _file(name))]
+    lines = ["# Configuration reference", *(line for title, model in _files(channel).values() for line in _file(title, model))]
     for system, model in (connections or {}).items():
         lines += ["", f"## `connection:` of {system}", "", *_table(model.model_json_schema(by_alias=True))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _file(name: str) -> Iterator[str]:
-    title, model = FILES[name]
+def _file(title: str, model: type[BaseModel]) -> Iterator[str]:
     schema = model.model_json_schema(by_alias=True)
     yield from ("", f"## `{title}`", "", *_table(schema))
     for section, inner in schema.get("$defs", {}).items():

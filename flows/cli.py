@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows import logs
-from flows.command import care, look, reconcile, setup, state, sync, work
+from flows.command import approvals, care, channels, look, reconcile, setup, state, sync, work
 from flows.command.access import access
 from flows.command.demo import demo
 from flows.command.deploy import deploy
@@ -62,7 +62,9 @@ for verb in (
     setup.schema,
 ):
     app.command()(verb)
+app.add_typer(approvals.asked, name="approvals")
 app.add_typer(state.keeping, name="state")
+app.add_typer(channels.telling, name="channels")
 app.add_typer(access, name="access")
 app.add_typer(webhooks, name="webhooks")
 app.command()(hub)

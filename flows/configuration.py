@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
 
 from connectors.base import ConfigError
+from connectors.channels import Channel
 from connectors.push import PushSettings
 from connectors.registry import PUSHES, SYSTEMS, connection_model, push_settings, source_opener, target_opener
 from engine.check import Configuration, check
@@ -33,6 +34,7 @@ class Loaded:
     configuration: Configuration
     connections: Mapping[str, BaseModel]
     pushes: Mapping[str, PushSettings] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -60,9 +62,10 @@ def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = 
     known = os.environ if env is None else env
     connections = _connections(configuration, known, folder, problems) if connect else {}
     pushes = _pushes(configuration, known, folder, problems) if connect else {}
+    channels = _channels(configuration, known, folder, problems) if connect else {}
     if problems:
         raise ConfigError(problems)
-    return Loaded(folder, configuration, connections, pushes)
+    return Loaded(folder, configuration, connections, pushes, channels)
 
 
 def load_mapping(folder: Path, name: str, env: Mapping[str, str]) -> tuple[Document, SystemMapping, BaseModel]:
@@ -136,6 +139,12 @@ def _pushes(configuration: Configuration, env: Mapping[str, str], folder: Path, 
     return found
 
 
+def _channels(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> Mapping[str, Channel]:
+    if not configuration.rules.channels:
+        return {}
+    return _section(configuration.documents["rules"], "channels", cast("Any", dict[str, Channel]), env, folder, problems) or {}
+
+
 def _section(  # noqa: PLR0917 - as its neighbours have them
     document: Document, key: str, model: type[M], env: Mapping[str, str], folder: Path, problems: list[Problem]
 ) -> M | None:
@@ -169,9 +178,20 @@ def connection_problems(configuration: Configuration) -> list[Problem]:
     return problems
 
 
+def channel_problems(configuration: Configuration) -> list[Problem]:
+    """Likewise of the `channels:` section."""
+    document = configuration.documents["rules"]
+    if not configuration.rules.channels:
+        return []
+    model = create_model("Mapping", channels=(dict[str, Channel], ...))
+    _, faults = build(replace(document, data={"channels": document.data["channels"]}), model)
+    return [fault for fault in faults if fault.message.startswith("unknown key") or not _is_referred(document.data, fault.path)]
+
+
 def _is_referred(data: Any, path: tuple[str | int, ...]) -> bool:
     for step in path:
-        data = data[step] if isinstance(data, dict) and step in data else None
+        within = (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int) and step < len(data))
+        data = data[step] if within else None
     return isinstance(data, str) and "${" in data
 
 

@@ -85,7 +85,8 @@ class _Look:
         return self._known.get(link.item.key, _Memory())
 
     def _is_over(self) -> bool:
-        return self._session.stop.asked or self._target.calls >= self._until
+        """However little is allowed, one is looked into: else it would always be the same one's turn."""
+        return self._session.stop.asked or (self._target.calls >= self._until and self._tool.checked > 0)
 
     async def _check(self, links: Sequence[Link]) -> None:
         ids = [link.remote_id for link in links]

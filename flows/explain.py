@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any, cast
 
-from connectors.base import ConfigError
+from connectors.base import ConfigError, utc_now
 from engine.check import Configuration
 from engine.config import Event
 from engine.events import Change, compare
@@ -14,11 +15,13 @@ from engine.filters import ExpressionError
 from engine.mapping import MODELS
 from engine.model import CrmKind, Problem, Record
 from engine.rules import CompiledRule, Rulebook, context
-from flows import reconciled
+from flows import approving, reconciled
 from flows.view import plain
 from flows.waiting import Doubt, Waiting, doubts, waiting
-from state import Link, Outbox, Run, Snapshot, Store
+from state import Link, Notices, Outbox, Run, Snapshot, Store
+from state.approvals import Approval
 from state.codec import moment
+from state.notices import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Explanation:
     rules: tuple[RuleSays, ...] = ()
     trail: Sequence[Mapping[str, Any]] = ()
     projects: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    approvals: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,17 +62,21 @@ class Standing:
     last_error: str
     waiting: Sequence[Waiting]
     doubts: Sequence[Doubt]
+    approvals: Sequence[Approval] = ()
     reconciled: str = ""
+    traffic: Sequence[Traffic] = ()
 
     def data(self) -> dict[str, Any]:
         kinds = {"action": "parked", "write-back": "refused", "undecided": "undecided"}
         listed = {name: [one.data() for one in self.waiting if one.kind == kind] for kind, name in kinds.items()}
         facts = {"known": dict(self.known), "counts": dict(self.counts), "last_run": self.last_run, "last_error": self.last_error}
-        facts |= {"reconciled": self.reconciled}
-        return {**facts, **listed, "in_doubt": [asdict(doubt) for doubt in self.doubts]}
+        asked = [approving.data(one, one.asked_at) for one in self.approvals]
+        told = {"channels": [asdict(one) for one in self.traffic]} if self.traffic else {}
+        doubts = [asdict(doubt) for doubt in self.doubts]
+        return {**facts, "reconciled": self.reconciled, **listed, "in_doubt": doubts, "approvals": asked, **told}
 
 
-def standing(store: Store) -> Standing:
+def standing(store: Store, now: datetime | None = None) -> Standing:
     outbox, known = Outbox(store), store.count_snapshots()
     last = next(iter(store.runs(1)), None)
     ended = f"{last.ended_at:%Y-%m-%d %H:%M:%S} UTC" if last and last.ended_at else "not ended"
@@ -79,18 +87,24 @@ def standing(store: Store) -> Standing:
         last_error=_error(last) if last else "",
         waiting=waiting(store),
         doubts=doubts(store),
+        approvals=approving.waiting(store.where, now or utc_now()),
         reconciled=reconciled.line(found) if (found := reconciled.last(store)) else "",
+        traffic=Notices(store).traffic(),
     )
 
 
 def _error(run: Run) -> str:
     """Why a run ended as it did, and for a refused one what to do."""
     verb, look = ("reconcile", "reconcile --dry-run") if run.kind == "reconcile" else ("sync", "plan")
-    ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that" if run.outcome == "refused" else ""
+    ways = ""
+    if run.outcome == "refused":
+        ways = f"; `handoff {look}` shows what, `handoff {verb} --approve {run.digest}` does exactly that"
+    elif run.outcome == "waiting for approval":
+        ways = "; `handoff approvals` lists what waits"
     return f"{run.error}{ways}" if run.error else ""
 
 
-def explain_record(store: Store, configuration: Configuration, what: str) -> Explanation | None:
+def explain_record(store: Store, configuration: Configuration, what: str, now: datetime | None = None) -> Explanation | None:
     """Everything known about a record id, a source, a key, or a project's URL or id; None when nothing is.
 
     Raises ConfigError for what may be several things.
@@ -104,7 +118,7 @@ def explain_record(store: Store, configuration: Configuration, what: str) -> Exp
     if not about:
         return None
     link, source = next(iter(links), None), next(iter(about))
-    system, kind, id_ = source.split(":", 2)
+    (system, kind, id_), at = source.split(":", 2), now or utc_now()
     snapshot = store.snapshots(system, cast("CrmKind", kind), [id_]).get(id_)
     value = _value(store, system, cast("CrmKind", kind), snapshot)
     projects, trail = outbox.projects_of([source]), store.audit(source=source)
@@ -117,6 +131,7 @@ def explain_record(store: Store, configuration: Configuration, what: str) -> Exp
         tuple(replace(rule, so_far=_so_far(rule, trail)) for rule in rules),
         trail,
         [_project(project, outbox) for project in projects],
+        [approving.data(one, at) for one in approving.about(store.where, source, at)],
     )
 
 
@@ -184,7 +199,7 @@ def _rules(configuration: Configuration, source: str, snapshot: Snapshot | None,
     return tuple(_says(compiled, change) for compiled in book.rules if kind in compiled.conditions)
 
 
-_BECAME = {"acts": "acted on", "passed": "passed over", "failed": "could not be worked out for"}
+_BECAME = {"acts": "acted on", "passed": "passed over", "failed": "could not be worked out for", "waits": "held back"}
 
 
 def _so_far(rule: RuleSays, trail: Sequence[Mapping[str, Any]]) -> str:

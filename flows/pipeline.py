@@ -13,21 +13,24 @@ from typing import Any, Literal
 
 from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
 from engine.plan import Plan
-from flows import gauges, hints, logs, recovery
+from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
 from flows.maintenance import forget
-from flows.planning import commit, guard, plan
+from flows.notify import announce
+from flows.planning import commit, excess, plan
 from flows.pull import Around, Pulled, alone, pull
 from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
-from state import Doubt
+from state import Doubt, Note
+from state.approvals import RUN
 from state.leases import READER
 
 _log = logs.get("pipeline")
 _LAST_ERRORS = 100
 _LEFT_ALONE = timedelta(minutes=5)
-Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "stopped", "failed"]
+_FEW = 5
+Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "waiting for approval", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,13 @@ class Summary:
         own = [] if self.error is None or self.error in self.failures.values() else [str(self.error)]
         return "; ".join([*own, *(f"{name}: {error}" for name, error in self.failures.items())])
 
+    @property
+    def asked(self) -> str:
+        """Which records wait for a person's yes, in words; empty for none."""
+        held = [f"{one.number} ({one.title or one.source})" for one in self.plan.held if one.number]
+        more = f" and {len(held) - _FEW} more" if len(held) > _FEW else ""
+        return f"waiting for approval: {', '.join(held[:_FEW])}{more}; `handoff approvals` lists them" if held else ""
+
 
 Then = Callable[[Session, Summary], Awaitable[None]]
 
@@ -94,7 +104,7 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
     chosen = {"only": options.only, "pushed": options.pushed, "sources": options.sources}
     pulled = await pull(session, **chosen, since=options.since, around=options.around)
     _log.info("pulled", extra={"changes": len(pulled.changes), "baseline": dict(pulled.baselined), "read": pulled.counts["read"]})
-    planned = plan(session, pulled)
+    planned = approving.gate(session, pulled, plan(session, pulled), options.approve)
     _log.info("planned", extra={"digest": planned.digest, "actions": len(planned.actions), "passed": planned.count("passed")})
     return pulled, planned
 
@@ -102,25 +112,40 @@ async def gather(session: Session, options: Options) -> tuple[Pulled, Plan]:
 async def accept(session: Session, pulled: Pulled, result: Plan, options: Options) -> Mapping[str, int]:
     """T1, if the plan is within its limits, forced, or exactly the one that was approved; gives counts. Raises UnsafePlan, or LeaseLost.
 
-    From here on another process may read on while this one carries out what was decided.
+    What waits for a person's yes was kept out of it, and whoever is to give it is asked now. From here on another process may read on while this one
+    carries out what was decided.
     """
     try:
-        _consent(session, result, options)
+        notes = _consent(session, result, options)
     except UnsafePlan:
         hints.settle(session, pulled.told)  # polling meets the same again
         raise
-    commit(session, pulled, result, await recovery.look(session, pulled, result))
+    approving.ask(session, result)
+    over = approving.over(session, pulled, result)
+    commit(session, pulled, result, await recovery.look(session, pulled, result), over=over, notes=notes)
+    approving.take_up(session, over, _subject(session, options))
     hints.settle(session, pulled.told)
     missed = hints.note_missed(session, pulled.polled, pulled.told)
     session.reader.end()
     return {"missed by push": missed} if missed else {}
 
 
-def _consent(session: Session, result: Plan, options: Options) -> None:
-    if options.approve and options.approve != result.digest:
+def _consent(session: Session, result: Plan, options: Options) -> list[Note]:
+    """What a person's word there is for this plan, as notes; about a whole run's one is asked for. Raises UnsafePlan where one is needed."""
+    exact = options.approve == result.digest
+    if options.approve and not exact and not any(one.told == approving.COMMANDED for one in result.gated):
         raise UnsafePlan([f"the plan is now {result.digest}, approved was {options.approve}; read it again"])
-    if not options.force and not options.approve:
-        guard(session, result)
+    reasons = [] if options.force or exact else excess(session, result)
+    return approving.permit(session, result, reasons, _subject(session, options)) if reasons else []
+
+
+def _subject(session: Session, options: Options) -> str:
+    """Under what a person is asked about the whole plan: one that the next run of the schedule comes to as well. Empty for any other, of which
+    somebody asked for it by hand or a push told, and for one that lacks what a system that gave out would have told."""
+    by_hand = options.only or options.pushed or options.since or options.kind != "sync"
+    if by_hand or any(side == "source" for side, _ in session.failures):
+        return ""
+    return " ".join([RUN, *options.sources])
 
 
 async def apply(session: Session, options: Options) -> Applied:
@@ -201,6 +226,7 @@ async def run_sync(session: Session, options: Options, then: Then | None = None)
         await _attempt(session, options, summary)
         if then is not None and not session.stop.asked:
             await then(session, summary)
+        await notify(session, options, summary)
     except BaseException as end:
         summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
         raise
@@ -213,9 +239,20 @@ async def _attempt(session: Session, options: Options, summary: Summary) -> None
     try:
         await _stages(session, options, summary)
     except UnsafePlan as error:
-        summary.result, summary.error = "refused", error
+        summary.result, summary.error = refused(error), error
     except ConnectorError as error:
         summary.result, summary.error = "failed", error
+
+
+async def notify(session: Session, options: Options, summary: Summary) -> None:
+    """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
+    if session.stop.asked or summary.helps:
+        return
+    is_whole = not options.only and not options.pushed
+    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
+    summary.counts.update(told)
+    if told["told"] and summary.result == "nothing to do":
+        summary.result = "done"
 
 
 async def run_work(session: Session, *, every: timedelta) -> Summary:
@@ -297,6 +334,10 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
     settle(session, summary)
 
 
+def refused(error: UnsafePlan) -> Result:
+    return "waiting for approval" if error.approval else "refused"
+
+
 def may_report(refused: Plan) -> bool:
     """Whether the CRM hears of progress although its plan was refused: people may take days to approve. Not when the CRM itself seems at fault."""
     return not refused.alarms
@@ -318,7 +359,7 @@ def settle(session: Session, summary: Summary) -> None:
         summary.result = "with errors"
     elif summary.helps:
         summary.result = "helped"
-    elif left or summary.counts["write-back later"]:
+    elif left or summary.counts["write-back later"] or any(one.standing == "asks" for one in summary.plan.gated):
         summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
-from connectors.base import UnsafePlan
 from engine.events import Change
 from engine.limits import over_limits
 from engine.plan import Existing, Plan
+from flows import approving
 from flows.alarms import alarms
+from flows.held import as_first_seen, sight_of
 from flows.pull import Pulled
 from flows.session import Session
-from state import Note
+from state import Note, Notices
+from state.held import hold, let_go, sights
 
 
 def plan(session: Session, pulled: Pulled) -> Plan:
-    """What the pulled changes call for. Touches nothing."""
-    result = Plan(alarms=alarms(session, pulled))
-    work: list[tuple[Change, frozenset[str] | None]] = [*((change, None) for change in pulled.changes.values()), *pulled.history]
-    existing = _existing(session, pulled, (change for change, _ in work))
-    for done, (change, among) in enumerate(work, 1):
-        session.planner.plan(change, existing[change.source], result, among=among)
+    """What the pulled changes call for, whether or not a person has to say yes first. Touches nothing."""
+    result, seen = Plan(alarms=alarms(session, pulled)), sights(session.store)
+    changes = [as_first_seen(change, seen.get(change.source)) for change in pulled.changes.values()]
+    work: list[tuple[Change, frozenset[str] | None, bool]] = [(change, None, False) for change in changes]
+    work += [(change, among, True) for change, among in pulled.history]
+    existing = _existing(session, pulled, (change for change, *_ in work))
+    told = Notices(session.store).of(pulled.changes) if session.planner.tells else {}
+    for done, (change, among, is_history) in enumerate(work, 1):
+        known = told.get(change.source, ())
+        session.planner.plan(change, existing[change.source], result, among=among, told=known, is_history=is_history)
         if done % 200 == 0 or done == len(work):
             session.progress("planning", done, len(work))
     return result
@@ -36,21 +42,26 @@ def excess(session: Session, result: Plan) -> list[str]:
     return over_limits(result, rules.limits, {rule.name: rule.limits for rule in rules.rules}, projects=projects)
 
 
-def guard(session: Session, result: Plan) -> None:
-    """Raises UnsafePlan for a plan that needs a person's word."""
-    if reasons := excess(session, result):
-        raise UnsafePlan(reasons)
+def commit(
+    session: Session,
+    pulled: Pulled,
+    result: Plan,
+    doubtful: Mapping[str, datetime] = MappingProxyType({}),
+    *,
+    over: Collection[str] = (),
+    notes: Iterable[Note] = (),
+) -> None:
+    """T1. A record whose rules could not be evaluated, or that waits for a person's yes, keeps its old snapshot and is looked at again on the next
+    run.
 
-
-def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str, datetime] = MappingProxyType({})) -> None:
-    """T1. A record whose rules could not be evaluated keeps its old snapshot and is looked at again on the next run.
-
-    `doubtful` are projects of the plan that may be there already, with when they may have been sent.
+    `doubtful` are projects of the plan that may be there already, with when they may have been sent. `over` are records that wait no more.
     """
     store, now = session.store, session.runtime.clock()
     failed = {decision.source: decision.reason for decision in result.decisions if decision.verdict == "failed"}
+    held, seen = {one.source for one in result.held}, sights(store)
     with session.reader.transaction():
         session.outbox.decide(result.actions, session.run, now)
+        Notices(store).decide(result.notices, now)
         for project, since in doubtful.items():
             session.outbox.doubt(since, projects=[project])
         if pulled.is_whole:
@@ -60,33 +71,49 @@ def commit(session: Session, pulled: Pulled, result: Plan, doubtful: Mapping[str
         for (system, kind), snapshots in pulled.snapshots.items():
             prefix = f"{system}:{kind}:"
             whys = {id_: failed[prefix + id_] for id_ in snapshots if prefix + id_ in failed}
-            store.save_snapshots(system, kind, [snapshot for id_, snapshot in snapshots.items() if id_ not in whys], now)
-            store.clear_recheck(system, kind, (id_ for id_ in snapshots if id_ not in whys))
+            kept = whys.keys() | {id_ for id_ in snapshots if prefix + id_ in held}
+            store.save_snapshots(system, kind, [snapshot for id_, snapshot in snapshots.items() if id_ not in kept], now)
+            store.clear_recheck(system, kind, (id_ for id_ in snapshots if id_ not in kept))
             store.save_recheck(system, kind, whys, now)
+        for source in over:
+            let_go(store, source)
+        for one in result.held:
+            why = f"waits for approval {one.number}: {_rules(one.rules)} a person's yes"
+            hold(store, one.source, why, sight_of(pulled, one.source, seen), now)
         for (system, kind), cursor in pulled.cursors.items():
             store.save_cursor(system, kind, cursor, now)
         for (rule, source), day in pulled.backfilled.items():
             store.save_meta(f"backfilled:{rule}:{source}", day.isoformat())
         for name, value in pulled.remembered.items():
             store.save_meta(name, value)
-        store.note(session.run, _notes(pulled, result), now)
+        store.note(session.run, [*_notes(pulled, result), *approving.notes(result), *notes], now)
+
+
+def _rules(names: Sequence[str]) -> str:
+    return f"rule {names[0]} wants" if len(names) == 1 else f"rules {', '.join(names)} want"
 
 
 def _notes(pulled: Pulled, result: Plan) -> Iterable[Note]:
-    """Every change is accounted for: each decision about it, or that no rule asked for it."""
-    decided = {decision.source for decision in result.decisions}
+    """Every change is accounted for: each decision about it, or that no rule asked for it. What waits is told once, when it begins to."""
+    held, known = {one.source for one in result.held}, {one.source for one in result.gated if one.standing == "waits"}
+    decided = {decision.source for decision in result.decisions} | held
     kept = {action.source for action in result.actions if action.op == "update"}
     for decision in result.decisions:
         yield Note(decision.source, decision.event, decision.rule, decision.verdict, decision.reason, detail=decision.seen)
     for change in (*pulled.changes.values(), *(change for change, _ in pulled.history)):
-        if change.source not in decided:
+        if change.source not in decided and _customer(change) not in held:
             reason = "its project is kept in step" if change.source in kept else "no rule asks for this"
             yield Note(change.source, ", ".join(change.events), "", "passed", reason)
-        if change.issues:
+        if change.issues and change.source not in known:
             yield Note(change.source, "", "", "issue", "; ".join(change.issues)[:500])
     yield from pulled.notes
     for key, notes in result.notes.items():
         yield Note(key.split("/")[0], "", "", "note", "; ".join(notes)[:2000], key)
+
+
+def _customer(change: Change) -> str:
+    """The customer that a change without an event follows; it is followed again in each run while that one waits."""
+    return f"{change.record.system}:customer:{getattr(change.after, 'customer_id', '')}" if not change.events else ""
 
 
 def _existing(session: Session, pulled: Pulled, changes: Iterable[Change]) -> Mapping[str, dict[str, Existing]]:

@@ -21,6 +21,7 @@ from flows import hints
 from flows.session import Session, worst
 from state import Note, Snapshot
 from state.codec import moment, stamp
+from state.held import sights
 from state.inbox import Told
 
 Place = tuple[str, CrmKind]
@@ -107,6 +108,8 @@ async def pull(
                 await _backfill(session, source, since, part, only=only)
             if not (only or pushed):
                 await _look_back(session, source, part, looked_back)
+            named = only or ([told.source for told in part.told] if pushed else None)
+            await _go_on_waiting(session, source, part, named)
             total.take(part)
         total.is_whole = total.is_whole and not session.has_failed("source", name)
         total.counts.update(part.counts)
@@ -270,7 +273,7 @@ class Puller:
                 self._nothing_new(record)
                 return None
             pending[record.id] = _buried(known, record)
-            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted)
+            return compare(bare, revive(self._kind, known.data), None, was_deleted=was_deleted, since=known.modified_at)
         mapped = self._mapper.map(record)
         snapshot = _snapshot(record, mapped.value)
         if known and known.hash == snapshot.hash and not known.deleted:
@@ -281,7 +284,8 @@ class Puller:
         pending[record.id] = snapshot
         self._pulled.counts["issues"] += bool(mapped.issues)
         before = revive(self._kind, known.data) if known else None
-        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues)
+        since = known.modified_at if known else ""
+        return compare(bare, before, mapped.value, was_deleted=was_deleted, issues=mapped.issues, since=since)
 
     def _nothing_new(self, record: Record) -> None:
         """As it was last seen, whatever an earlier page of this pull said of it."""
@@ -290,13 +294,21 @@ class Puller:
 
     def history(self, since: date) -> Iterator[Change]:
         """Every known record whose present state came about on or after `since`, as a change from nothing."""
-        session, (system, kind) = self._session, self._place
+        past = self._past(self._session.store.all_snapshots(*self._place))
+        return (change for change in past if change.at.astimezone(self._session.zone).date() >= since)
+
+    def past_of(self, ids: Iterable[str]) -> Iterator[Change]:
+        """Likewise, of the records named."""
+        return self._past(self._session.store.snapshots(*self._place, ids).values())
+
+    def _past(self, known: Iterable[Snapshot]) -> Iterator[Change]:
+        system, kind = self._place
         fresh = self._pulled.snapshots.get(self._place, {})
-        for stored in session.store.all_snapshots(system, kind):
+        for stored in known:
             snapshot = fresh.get(stored.id, stored)
             value = revive(kind, snapshot.data)
-            at = _happened(value, snapshot, session.zone)
-            if not snapshot.deleted and at.astimezone(session.zone).date() >= since:
+            at = _happened(value, snapshot, self._session.zone)
+            if not snapshot.deleted:
                 change = compare(Record(system, kind, snapshot.id, snapshot.hash, at, {}, value.url), None, value)
                 yield Change(change.record, None, value, change.events, at)
 
@@ -314,9 +326,11 @@ async def customers_of(session: Session, source: Source, ids: Iterable[str], pul
     """Customers by id: as pulled in this run, as last seen, or read now. Those nobody can see are missing."""
     wanted = list(dict.fromkeys(ids))
     place: Place = (source.system, "customer")
-    known = {**session.store.snapshots(*place, wanted), **{i: s for i, s in pulled.snapshots.get(place, {}).items() if i in wanted}}
+    fresh, waits = pulled.snapshots.get(place, {}), session.store.recheck(*place)
+    known = {**session.store.snapshots(*place, wanted), **{i: s for i, s in fresh.items() if i in wanted}}
     found = {id_: cast("Customer", revive("customer", snapshot.data)) for id_, snapshot in known.items()}
-    missing = [id_ for id_ in wanted if id_ not in found]
+    # of one that waits to be looked at again, what was last seen is not how it is
+    missing = [id_ for id_ in wanted if id_ not in found or (id_ in waits and id_ not in fresh)]
     if missing and "customer" in source.kinds:
         mapper: Mapper = session.mappers[source.system]
         records = await source.read("customer", missing)
@@ -359,6 +373,19 @@ async def _backfill(
         pulled.history.extend((change, rules) for change in await puller.with_customers(due))
 
 
+async def _go_on_waiting(session: Session, source: Source, pulled: Pulled, named: Sequence[str] | None) -> None:
+    """What is held by what was planned for its history is history in this pull as well."""
+    known = {(change.source, among) for change, among in pulled.history}
+    held = {name: sight for name, sight in sights(session.store).items() if sight.past and (named is None or name in named)}
+    for kind in source.kinds:
+        prefix = f"{source.system}:{kind}:"
+        puller = Puller(session, source, kind, pulled)
+        past = puller.past_of(name.removeprefix(prefix) for name in held if name.startswith(prefix))
+        for change in await puller.with_customers(list(past)):
+            amongs = [frozenset(names) if names is not None else None for names in held[change.source].past]
+            pulled.history.extend((change, among) for among in amongs if (change.source, among) not in known)
+
+
 def _looked_back(session: Session) -> set[tuple[str, str]]:
     """Which rules have looked back into which source. A mark without a source is of those whose history was recorded by then: look before any
     other is."""
@@ -391,7 +418,7 @@ def _happened(value: Any, snapshot: Snapshot, zone: tzinfo) -> datetime:
 
 def _attach(change: Change, customers: dict[str, Customer]) -> Change:
     before, after = (_with_customer(value, customers) for value in (change.before, change.after))
-    return Change(change.record, before, after, change.events, change.at, change.issues)
+    return replace(change, before=before, after=after)
 
 
 def _with_customer(value: Any, customers: dict[str, Customer]) -> Any:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,7 @@ def run_parameters(where: Settings) -> dict[str, str]:
 async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[Any]:
     from flows.deploy import ONE_AT_A_TIME, nightly, schedules  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
     from flows.sync import plan, sync  # noqa: PLC0415
+    from flows.sync_approval import approval  # noqa: PLC0415
     from flows.sync_reconcile import reconcile  # noqa: PLC0415
 
     parameters = run_parameters(where)
@@ -152,6 +153,7 @@ async def _deployments(where: Settings, rules: Rules, *, minutes: int) -> list[A
             concurrency_limit=ONE_AT_A_TIME,
         ),
         await plan.ato_deployment(name="handoff", parameters=parameters, description="Show what a sync would do."),
+        await approval.ato_deployment(name="handoff", parameters=parameters, description="Ask a person about one plan."),
         await reconcile.ato_deployment(
             name="handoff",
             schedules=[nightly(rules)],
@@ -180,7 +182,7 @@ def _serve(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: in
         }
         serving = asyncio.create_task(runner.start())
         try:
-            with dispatching(where, known[PUSH], systems) if systems else nullcontext():
+            with dispatching(where, known[PUSH], systems):
                 await asyncio.shield(serving)
         finally:
             await _end_runs(runner)

@@ -23,7 +23,7 @@ from connectors.base import (
 from connectors.registry import source_opener, target_opener
 from engine.blueprint import Blueprint
 from engine.check import Configuration
-from engine.config import AddComment, CreateProject, SetStatus
+from engine.config import AddComment, CreateProject, Notify, SetStatus
 from engine.expressions import Template, compile_template
 from engine.fit import Abilities
 from engine.mapping import Mapper, reads
@@ -174,7 +174,7 @@ def _texts(configuration: Configuration) -> dict[tuple[str, int, str], Template]
     for rule in configuration.rules.rules:
         for kind in {event.split(".")[0] for event in rule.on}:
             for position, action in enumerate(rule.do):
-                if isinstance(action, AddComment | SetStatus):
+                if isinstance(action, AddComment | SetStatus | Notify):
                     text = action.comment if isinstance(action, AddComment) else action.text
                     found[rule.name, position, kind] = compile_template(text, configuration.scope(kind), markdown=True)
     return found

@@ -12,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from connectors.base import UnsafePlan
+from engine.approval import Gated
 from engine.limits import by_rule
-from engine.model import Action, Decision, Problem
+from engine.model import Action, Decision, Notice, Problem
 from engine.plan import Plan
 from flows.pipeline import Summary, kind_of
+from flows.plan_data import plan_data
 from flows.view import plain
 from flows.waiting import Doubt, Waiting
+from state.approvals import RUN
+from state.notices import Traffic
 
 MOST_ROWS = 30
 _RESULT_STYLE = {
@@ -26,6 +30,7 @@ _RESULT_STYLE = {
     "helped": "green",
     "with errors": "yellow",
     "waiting": "yellow",
+    "waiting for approval": "yellow",
     "stopped": "yellow",
     "refused": "red",
     "failed": "red",
@@ -49,27 +54,38 @@ def plan(result: Plan) -> RenderableType:
     parts: list[RenderableType] = []
     if result.actions:
         parts += [_actions(result), Text()]
+    if held := result.held:
+        parts += [_held(held), Text(_HELD_WAYS, style="dim"), Text()]
+    if result.notices:
+        parts += [_notices(result.notices), Text()]
     passed = [decision for decision in result.decisions if decision.verdict != "acts"]
     if passed:
         parts += [_passed(passed), Text()]
     assumed = [(key, note) for key, notes in result.notes.items() for note in notes]
     if assumed:
         parts += [_notes(assumed), Text()]
-    counts = result.counts()
-    told = ", ".join(f"{count} × {what}" for what, count in sorted(counts.items())) or "nothing to do"
-    digest = result.digest if result.actions or result.alarms else "empty"
+    told = _counts(result) or "nothing to do"
+    digest = result.digest if result.actions or result.alarms or result.notices else "empty"
     parts.append(Text.assemble(("Plan ", "bold"), (digest, "bold cyan"), f": {told}"))
     return Group(*parts)
 
 
-def refusal(result: Plan, reasons: Sequence[str], *, what: str, verb: str = "sync") -> RenderableType:
-    """Why a plan needs a person's word, how much each rule asks for, and the two ways to go on."""
+def _counts(result: Plan) -> str:
+    counts = result.counts()
+    if result.notices:
+        counts["message"] = len(result.notices)
+    return ", ".join(f"{count} × {what}" for what, count in sorted(counts.items()))
+
+
+def refusal(result: Plan, reasons: Sequence[str], *, what: str, verb: str = "sync", approval: int = 0) -> RenderableType:
+    """Why a plan needs a person's word, how much each rule asks for, and the ways to go on."""
     parts: list[RenderableType] = [Text()]
     if asked := by_rule(result):
         parts += [_asked(asked), Text()]
     parts += [Text(what, style="bold red"), *(Padding(Text(reason, style="red"), (0, 0, 0, 2), expand=False) for reason in reasons)]
     ways = f"If it is meant: `handoff {verb} --approve {result.digest}` carries out exactly this plan, `--force` whatever it is by then."
-    return Group(*parts, Text(ways, style="yellow"))
+    yes = f"`handoff approvals approve {approval}`, and the next sync carries out exactly this plan. Or at once: " if approval else ""
+    return Group(*parts, Text(f"{yes}{ways}", style="yellow"))
 
 
 def _asked(asked: Mapping[str, Counter[str]]) -> Table:
@@ -79,6 +95,28 @@ def _asked(asked: Mapping[str, Counter[str]]) -> Table:
         table.add_column(heading, justify="right")
     for rule, counts in sorted(asked.items()):
         table.add_row(rule or "(kept in step)", *(f"{counts[what]:,}" for what in ("projects", "updates", "comments")))
+    return table
+
+
+_HELD_WAYS = (
+    "`handoff approvals approve NUMBER` lets exactly this go, and the next sync does it. `--approve` with the plan's digest and `--force` are about"
+    " the limits; they let nothing of this go."
+)
+
+
+def _held(held: Sequence[Gated]) -> Table:
+    table = Table(title="What waits for a person's yes", title_justify="left", title_style="bold", expand=True)
+    table.add_column("Approval", no_wrap=True)
+    table.add_column("Record", ratio=5)
+    table.add_column("Would be done", ratio=3)
+    table.add_column("Why", ratio=4, style="dim")
+    for one in held[:MOST_ROWS]:
+        number = Text(str(one.number), style="bold yellow") if one.number else Text("not asked yet", style="yellow")
+        record = Text.assemble((plain(one.title), "bold"), f"\n{one.source}")
+        done = _counts(one.plan)
+        table.add_row(number, record, f"{done}\n{one.plan.digest}", "\n".join(f"rule {rule} wants a person's yes" for rule in one.rules))
+    if len(held) > MOST_ROWS:
+        table.add_row("", f"… and {len(held) - MOST_ROWS:,} more", "", "")
     return table
 
 
@@ -141,6 +179,18 @@ def _passed(decisions: Sequence[Decision]) -> Table:
     return table
 
 
+def _notices(notices: Sequence[Notice]) -> Table:
+    table = Table(title="Whom it tells", title_justify="left", title_style="bold", expand=True)
+    table.add_column("Channel", ratio=1)
+    table.add_column("Message", ratio=5)
+    table.add_column("Why", ratio=3, style="dim")
+    for notice in notices[:MOST_ROWS]:
+        table.add_row(notice.channel, plain(notice.text), f"{notice.event}\n{notice.why}")
+    if len(notices) > MOST_ROWS:
+        table.add_row("", f"… and {len(notices) - MOST_ROWS:,} more", "")
+    return table
+
+
 def _notes(notes: Sequence[tuple[str, str]]) -> Table:
     table = Table(title="Assumed or left out", title_justify="left", title_style="bold", expand=True)
     table.add_column("Project", ratio=3)
@@ -163,6 +213,8 @@ def summary(result: Summary) -> RenderableType:
     kinds = [counted(count, name.split(" ", 1)[1]) for name, count in sorted(result.counts.items()) if name.startswith("created ")]
     if kinds:
         lines.append(Text(f"  made: {', '.join(kinds)}"))
+    if result.asked:
+        lines.append(Text(f"  {plain(result.asked)}", style="yellow"))
     if result.calls:
         lines.append(Text("  calls: " + ", ".join(f"{count} to {system}" for system, count in result.calls.items()), style="dim"))
     failed = [decision for decision in result.plan.decisions if decision.verdict == "failed"]
@@ -172,7 +224,7 @@ def summary(result: Summary) -> RenderableType:
     lines += [Text(f"  {plain(error)}", style="yellow") for error in result.errors[:5]]
     if len(result.errors) > 5:
         lines.append(Text(f"  … and {len(result.errors) - 5} more; `handoff status` lists what waits", style="yellow"))
-    if result.error is not None and result.result != "refused" and result.error not in result.failures.values():
+    if result.error is not None and not isinstance(result.error, UnsafePlan) and result.error not in result.failures.values():
         lines.append(Text(f"  {result.error}", style="red"))
     return Group(*lines, *gave_out(result))
 
@@ -195,7 +247,10 @@ def baseline(result: Summary) -> list[str]:
     ]
 
 
-_TOLD = ("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues")
+_TOLD = (
+    *("created", "updated", "published", "adopted", "kept", "parked", "written back", "write-back refused", "write-back later", "issues"),
+    *("told", "told later", "given up"),
+)
 
 
 def entries(title: str, listed: Iterable[tuple[RenderableType, Sequence[str]]], *, empty: str) -> RenderableType:
@@ -241,6 +296,36 @@ def in_doubt(listed: Sequence[Doubt]) -> RenderableType:
     )
 
 
+def approvals(listed: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What a person is asked, each with what came of it so far."""
+    shown = [approval(one) for one in listed[:MOST_ROWS]]
+    told = f"Waiting for a person's yes: {len(listed):,}; `handoff approvals show NUMBER`, then approve or reject it"
+    return entries(told, shown, empty="Nothing waits for a person's yes.")
+
+
+def approval(one: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
+    """An approval as `approving.data` has it."""
+    about = "" if one["subject"].split(" ")[0] == RUN else f"  {one['subject']}"
+    head = Text.assemble((str(one["number"]), "bold yellow"), "  ", (plain(one["title"]), "bold"), about)
+    return head, (f"asked {one['asked_at']:%Y-%m-%d %H:%M} UTC: {'; '.join(one['why'])}", one["told"])
+
+
+def traffic(listed: Sequence[Traffic]) -> RenderableType:
+    """The channels, and those that were not told what they should be."""
+    lines = []
+    for one in listed:
+        told = [
+            counted(one.sent, "message"),
+            *([f"{one.late:,} late"] if one.late else []),
+            *([f"{one.given_up:,} given up"] if one.given_up else []),
+        ]
+        lines.append(Text(f"  {one.channel}: {', '.join(told)}", style="yellow" if one.late or one.given_up else ""))
+        if one.error and one.since:
+            lines.append(Text(f"      since {one.since:%Y-%m-%d %H:%M} UTC: {plain(one.error)}", style="dim"))
+    again = [Text("  `handoff retry` tries again what was given up.", style="dim")] if any(one.given_up for one in listed) else []
+    return Group(Text("Told:", style="bold"), *lines, *again)
+
+
 def as_data(result: Summary) -> Mapping[str, Any]:
     """The summary for scripts."""
     return {
@@ -255,33 +340,6 @@ def as_data(result: Summary) -> Mapping[str, Any]:
         "error_type": kind_of(result.error),
         "failures": failures(result),
         "over_limits": list(result.error.reasons) if isinstance(result.error, UnsafePlan) else [],
+        "approval": result.error.approval if isinstance(result.error, UnsafePlan) else 0,
         "plan": plan_data(result.plan),
-    }
-
-
-def plan_data(result: Plan) -> Mapping[str, Any]:
-    return {
-        "digest": result.digest,
-        "counts": dict(result.counts()),
-        "by_rule": {rule: dict(counts) for rule, counts in by_rule(result).items()},
-        "actions": [
-            {
-                **{
-                    "op": a.op,
-                    "kind": a.item.kind,
-                    "key": a.item.key,
-                    "target": a.target,
-                    "source": a.source,
-                    "event": a.event,
-                    "why": a.why,
-                },
-                **({"fields": dict(a.item.fields)} if a.op == "create" else {"changed": dict(a.changed)}),
-            }
-            for a in result.actions
-        ],
-        "decisions": [
-            {"source": d.source, "event": d.event, "rule": d.rule, "verdict": d.verdict, "reason": d.reason, "seen": dict(d.seen)}
-            for d in result.decisions
-        ],
-        "notes": {key: list(notes) for key, notes in result.notes.items()},
     }

@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from connectors.base import RateLimited, Runtime, StateHeld, Transient, UnsafePlan
+from connectors.base import ConnectorError, RateLimited, Runtime, StateHeld, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
 from flows import hints
@@ -39,6 +39,8 @@ from flows.pipeline import (
     gather,
     may_report,
     new_run_id,
+    notify,
+    refused,
     settle,
     tell,
 )
@@ -48,6 +50,7 @@ from flows.service_runs import stand_in
 from flows.session import Failures, Progress, Session, silent
 from flows.settings import Settings, settings
 from flows.signals import heeded
+from flows.sync_approval import follow
 from flows.waiting import waiting
 from flows.warm import Opened, Warm
 from flows.write_back import listen
@@ -144,6 +147,12 @@ async def apply_plan(work: Work) -> None:
     absorb(work.summary, await apply(work.session, work.options))
 
 
+@task(name="tell people", **{**_STAGE, "retries": 0})
+async def tell_people(work: Work) -> None:
+    """Send what people are to be told, alerts included. What a channel does not take now is tried again by later runs."""
+    await notify(work.session, work.options, work.summary)
+
+
 @task(name="write back", **_STAGE)
 async def write_progress(work: Work) -> None:
     """Note progress, tell the CRMs; again, for a while, when one of them could not be reached."""
@@ -208,6 +217,7 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     async with opened(where) as session:
         work = Work(session, options)
         await carry_out(work)
+    await follow(where)
     return final(work.summary)
 
 
@@ -219,7 +229,7 @@ async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None =
         try:
             await _stages(work)
         except UnsafePlan as error:
-            summary.result, summary.error = "refused", error
+            summary.result, summary.error = refused(error), error
         if then is not None and not session.stop.asked:
             await then(work)
     except asyncio.CancelledError:
@@ -227,9 +237,12 @@ async def carry_out(work: Work, then: Callable[[Work], Awaitable[None]] | None =
         raise
     except Exception as error:
         summary.result = "failed"
+        summary.error = error if isinstance(error, ConnectorError) else None
         get_run_logger().error("%s: %s", type(error).__name__, error)
         raise
     finally:
+        if summary.result != "stopped":
+            await tell_people(work)
         finish(session, summary)
         if listener := _listener.get():
             listener[1].append(summary)
@@ -397,6 +410,11 @@ async def _show_plan(planned: Plan) -> None:
         await acreate_table_artifact(
             [*rows, *others][:MOST_ROWS], key="plan", description=f"Plan {planned.digest}: {_counted(planned.counts())}"
         )
+    if planned.notices:
+        told = [
+            {"channel": one.channel, "text": one.text, "event": one.event, "why": one.why, "source": one.source} for one in planned.notices
+        ]
+        await acreate_table_artifact(told[:MOST_ROWS], key="messages", description=f"{len(told)} messages to people")
     if asked := by_rule(planned):
         counts = [{"rule": rule, **{what: of[what] for what in ("projects", "updates", "comments")}} for rule, of in sorted(asked.items())]
         await acreate_table_artifact(counts, key="by-rule", description="How much each rule asks for")
@@ -411,9 +429,17 @@ async def _show_outcome(session: Session, summary: Summary) -> None:
     ]
     if rows:
         await acreate_table_artifact(rows[:MOST_ROWS], key="projects", description=f"{len(rows)} projects made visible")
+    held = [one for one in summary.plan.held if one.number]
     waits = [{"number": one.ref, "what": one.what, "why": one.why, "waits for it": one.hangs} for one in waiting(session.store)]
     if waits:
         await acreate_table_artifact(waits[:MOST_ROWS], key="waiting", description="Waiting for a person: `handoff resolve NUMBER`")
+    asked = [
+        {"number": one.number, "record": one.title or one.source, "rules": ", ".join(one.rules), "plan": one.plan.digest} for one in held
+    ]
+    if asked:
+        await acreate_table_artifact(
+            asked[:MOST_ROWS], key="approvals", description="Waiting for a person's yes: `handoff approvals`, or the runs of `approval`"
+        )
     await acreate_markdown_artifact(_markdown(summary), key="outcome", description=f"Run {summary.run}")
 
 
@@ -424,6 +450,7 @@ def _markdown(summary: Summary) -> str:
     lines += [f"- {count} calls to {system}" for system, count in summary.calls.items()]
     lines += [f"- {note}" for note in summary.notes]
     lines += [f"- {error}" for error in summary.errors[:20]]
+    lines += [f"- {summary.asked}"] if summary.asked else []
     if summary.told:
         lines.append(f"- **{summary.told}**")
     return "\n".join(lines)
@@ -438,11 +465,14 @@ def final(summary: Summary) -> State[Any]:
     told = ", ".join(
         f"{summary.counts[name]} {name}" for name in ("created", "updated", "published", "parked", "written back") if summary.counts[name]
     )
-    message = f"{summary.result}{': ' + told if told else ''}{'; ' + summary.told if summary.told else ''}"
+    message = "; ".join(part for part in (f"{summary.result}{': ' + told if told else ''}", summary.told, summary.asked) if part)
     if isinstance(summary.error, UnsafePlan):
-        message += f". If it is meant, run sync with approve={summary.plan.digest} for exactly this plan, or with force"
+        yes = f"approve it under number {summary.error.approval}, or " if summary.error.approval else ""
+        message += f". If it is meant, {yes}run sync with approve={summary.plan.digest} for exactly this plan, or with force"
     if summary.error is not None:
-        return Failed(message=message, name="Refused" if summary.result == "refused" else "Failed")
+        return Failed(
+            message=message, name={"refused": "Refused", "waiting for approval": "WaitingForApproval"}.get(summary.result, "Failed")
+        )
     return Completed(
         message=message,
         name={"with errors": "CompletedWithErrors", "waiting": "Waiting", "stopped": "Stopped"}.get(summary.result, "Completed"),

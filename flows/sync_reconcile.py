@@ -20,6 +20,7 @@ from flows.reconciled import Place, Report, mentions, places
 from flows.service_runs import stand_in
 from flows.settings import settings
 from flows.sync import MOST_ROWS, Work, carry_out, final, opened
+from flows.sync_approval import follow
 from state.hub import open_hub
 
 
@@ -60,6 +61,7 @@ async def reconcile(
             await carry_out(work, then)
             if not work.summary.helps:
                 await _show(reconciliation.report)
+    await follow(where)
     return final(work.summary)
 
 

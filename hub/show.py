@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from flows.report import markdown, safe_url
 from flows.view import undirected
@@ -27,7 +28,7 @@ class Show:
         self._templates = Environment(
             loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_readable
         )
-        self._templates.filters.update(markdown=markdown, safe_url=safe_url, at=partial(_at, self._zone), lasted=lasted)
+        self._templates.filters.update(markdown=markdown, safe_url=safe_url, said=said, at=partial(_at, self._zone), lasted=lasted)
 
     def __call__(self, request: Request, page: str, values: Mapping[str, Any] | None = None, *, status: int = 200) -> HTMLResponse:
         visitor: Visitor | None = request.state.visitor
@@ -41,6 +42,14 @@ class Show:
 def _readable(value: object) -> object:
     """Text without the characters that turn or hide other text."""
     return undirected(value) if type(value) is str else value
+
+
+def said(words: str) -> Markup:
+    """A message of ours, whose `commands` stand out."""
+    parts = undirected(words).split("`")
+    if len(parts) % 2 == 0:
+        return escape(undirected(words))
+    return Markup().join(Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
 
 def _at(zone: tzinfo, moment: datetime | None) -> str:

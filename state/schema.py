@@ -91,14 +91,22 @@ _LEASES = (
 # Projects that were published and of which the CRM has not been told yet.
 _NEWS = ("CREATE TABLE news (key TEXT PRIMARY KEY) WITHOUT ROWID",)
 
-# What people are to be told. The key is unique for ever: nobody is told twice of one event.
+# What people are to be told. The key is unique for ever: nobody is told twice of one event. A message that has left and whose answer is not known
+# has `sent_at` and is still due; it is not sent again.
 _NOTICES = (
     """CREATE TABLE notice (
        key TEXT PRIMARY KEY, channel TEXT NOT NULL, source TEXT NOT NULL, rule TEXT NOT NULL, text TEXT NOT NULL, url TEXT NOT NULL DEFAULT '',
        state TEXT NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'sent', 'given up')), attempts INTEGER NOT NULL DEFAULT 0,
        at TEXT NOT NULL, due_at TEXT NOT NULL, sent_at TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '')""",
     "CREATE INDEX notice_due ON notice (channel, due_at) WHERE state = 'due'",
+    "CREATE INDEX notice_source ON notice (source)",
+    # What is wrong with Handoff's own work just now, and when people were last told. `mark` says whether it is still the same.
+    """CREATE TABLE alert (kind TEXT, subject TEXT, mark TEXT NOT NULL, text TEXT NOT NULL, since TEXT NOT NULL, told_at TEXT NOT NULL,
+       PRIMARY KEY (kind, subject)) WITHOUT ROWID""",
 )
+
+# How a record was when a person was first asked about what is planned for it, as JSON; empty for one that waits for anything else.
+_HELD = ("ALTER TABLE recheck ADD COLUMN held TEXT NOT NULL DEFAULT ''",)
 
 # Every table and its key.
 KEYS = {
@@ -115,12 +123,14 @@ KEYS = {
     "lease": "name",
     "news": "key",
     "notice": "key",
+    "alert": "kind, subject",
 }
 MIGRATIONS = (
     Migration("m001_first_tables", _FIRST),
     Migration("m002_leases", _LEASES),
     Migration("m003_news", _NEWS),
     Migration("m004_notices", _NOTICES),
+    Migration("m005_held", _HELD),
 )
 STATE = Schema("handoff", MIGRATIONS, KEYS, alone=True)
 

@@ -60,6 +60,7 @@ class Store:
 
     def __init__(self, where: Path | str, *, now: datetime, read_only: bool = False, existing: bool = False) -> None:
         """`where` is a file, or the URL of a PostgreSQL database. With `read_only` or `existing`, a missing state is an error rather than made."""
+        self.where = where  # may hold a password
         self.db = opened(where, now=now, read_only=read_only, existing=existing)
         if not self.db.shared and not read_only:
             self.db.execute(_FREE)
@@ -173,7 +174,7 @@ class Store:
         return dict(rows.fetchall())
 
     def save_recheck(self, system: str, kind: CrmKind, whys: Mapping[str, str], now: datetime) -> None:
-        rows = [(system, kind, id_, why, stamp(now)) for id_, why in whys.items()]
+        rows = [(system, kind, id_, why, stamp(now), "") for id_, why in whys.items()]
         self.db.executemany(_SAVE_RECHECK, rows)
 
     def clear_recheck(self, system: str, kind: CrmKind, ids: Iterable[str]) -> None:
@@ -290,7 +291,7 @@ def _upsert(table: str, key: str, values: str) -> str:
 _SAVE_CURSOR = _upsert("cursor", "system, kind", "value, at")
 _SAVE_META = _upsert("meta", "key", "value")
 _SAVE_SNAPSHOT = _upsert("snapshot", "system, kind, id", "hash, data, customer, deleted, merged_into, modified_at, seen_at")
-_SAVE_RECHECK = _upsert("recheck", "system, kind, id", "why, since")
+_SAVE_RECHECK = _upsert("recheck", "system, kind, id", "why, since, held")
 _COLUMNS = "id, hash, data, customer, deleted, merged_into, modified_at"
 
 

@@ -51,7 +51,7 @@ def refused(store: Store) -> list[Row]:
 
 def undecided(store: Store) -> list[Row]:
     """Records whose rules could not be worked out."""
-    rows = store.db.execute("SELECT system, kind, id, why, since FROM recheck ORDER BY since, id").fetchall()
+    rows = store.db.execute("SELECT system, kind, id, why, since FROM recheck WHERE held = '' ORDER BY since, id").fetchall()
     return [Row(system, kind, id_, why, moment(since)) for system, kind, id_, why, since in rows]
 
 

@@ -39,6 +39,8 @@ ENV = {
     "SALESFORCE_LOGIN_URL": "https://acme.my.salesforce.com",
     **dict.fromkeys(("SALESFORCE_CLIENT_ID", "SALESFORCE_CLIENT_SECRET", "SALESFORCE_USERNAME", "SALESFORCE_REFRESH_TOKEN"), "x"),
     **dict.fromkeys(("ASANA_TOKEN", "ASANA_WORKSPACE", "ASANA_TEAM"), "1"),
+    **dict.fromkeys(("SLACK_URL", "DINGTALK_URL", "FEISHU_URL"), "https://a.test/x"),
+    **dict.fromkeys(("SMTP_PASSWORD", "DINGTALK_SECRET", "FEISHU_SECRET"), "x"),
 }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,9 +10,10 @@ import typer
 from rich.text import Text
 
 from connectors.base import Remote, Runtime, utc_now
-from flows.command.common import Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where
+from flows.command.common import Folder, Json, Screen, StateFile, advice, loaded, open_store, run, where, who
 from flows.resolve import decide, find, seek, settled
 from flows.waiting import Waiting, waiting
+from state import Notices
 
 
 class How(StrEnum):
@@ -36,12 +35,13 @@ def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False)
         again = [one for one in waiting(store) if "retry" in one.ways]
         with store.transaction():
             for one in again:
-                decide(store, one, "retry", by=_who(), now=utc_now())
+                decide(store, one, "retry", by=who(), now=utc_now())
+            messages = Notices(store).retry(utc_now())
         actions = sum(one.action is not None for one in again)
         rows = len(again) - actions
-        Screen(as_json).show(
-            Text(f"{actions} actions and {rows} write-backs will be tried again."), {"retried": actions, "write_back": rows}
-        )
+        told = f", and {messages} messages" if messages else ""
+        text = Text(f"{actions} actions and {rows} write-backs{told} will be tried again.")
+        Screen(as_json).show(text, {"retried": actions, "write_back": rows, "messages": messages})
 
 
 def resolve(
@@ -67,7 +67,7 @@ def resolve(
             found = run(seek(loaded(there), store, one, remote, Runtime())) if how is How.ADOPT else None
             if how is How.DISMISS and not (yes or as_json) and sys.stdin.isatty():
                 typer.confirm(f"{one.what}: {one.leaves}. Dismiss it for good?", abort=True)
-            decide(store, one, how.value, by=_who(), now=utc_now(), remote=found)
+            decide(store, one, how.value, by=who(), now=utc_now(), remote=found)
             Screen(as_json).show(_decided(one, how, found), _decision(one, how, found))
 
 
@@ -85,11 +85,3 @@ def _decision(one: Waiting, how: How, found: Remote | None) -> dict[str, Any]:
     if one.action is not None:
         data |= {"number": one.action.seq, "key": one.action.key}
     return {**data, **({"object": found.url or found.id} if found else {})}
-
-
-def _who() -> str:
-    """Who decides: the user of this machine."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return f"user {os.getuid()}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import getpass
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +20,18 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from connectors.base import AuthError, ConfigError, ConnectorError, LeaseLost, QuotaExhausted, Runtime, StateError, Transient, UnsafePlan
+from connectors.base import (
+    AuthError,
+    ConfigError,
+    ConnectorError,
+    LeaseLost,
+    QuotaExhausted,
+    RateLimited,
+    Runtime,
+    StateError,
+    Transient,
+    UnsafePlan,
+)
 from flows import hints, show
 from flows.apply import Stop
 from flows.configuration import Loaded, at, load
@@ -147,7 +160,7 @@ def exit_of(error: ConnectorError) -> Exit:
             return Exit.AUTH
         case StateError():
             return Exit.STATE
-        case Transient() | QuotaExhausted() | LeaseLost():
+        case Transient() | RateLimited() | QuotaExhausted() | LeaseLost():
             return Exit.LATER
     return Exit.ATTENTION
 
@@ -192,3 +205,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def where(folder: Path | None, state: str | None = None) -> Settings:
     return settings(folder, state)
+
+
+def who() -> str:
+    """Who decides: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"

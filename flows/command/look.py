@@ -57,7 +57,9 @@ def _explained(found: Explanation) -> Group:
         [(_named(project), (project["why"], project["state"], project["url"])) for project in found.projects],
         empty="It has no project.",
     )
-    return Group(*parts, Text(), rules, Text(), trail, Text(), projects)
+    asked = [show.approval(each) for each in found.approvals]
+    approvals = [show.entries("A person's word", asked, empty=""), Text()] if asked else []
+    return Group(*parts, Text(), rules, Text(), *approvals, trail, Text(), projects)
 
 
 def _named(project: Mapping[str, Any]) -> Text:
@@ -96,7 +98,9 @@ def _status(found: Standing) -> Group:
         *([Text.assemble(("Reconciled: ", "bold"), found.reconciled)] if found.reconciled else []),
         Text.assemble(("Open: ", "bold"), f"{show.counted(counts['open'], 'action')}{doubt}{going}"),
         *([Text(), show.in_doubt(found.doubts)] if found.doubts else []),
+        *([Text(), show.traffic(found.traffic)] if found.traffic else []),
         Text(),
+        *([show.approvals(found.data()["approvals"]), Text()] if found.approvals else []),
         show.waiting(found.waiting),
     )
 

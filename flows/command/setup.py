@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.text import Text
 
 from connectors.base import ConfigError
+from connectors.channels import Channel
 from connectors.registry import SYSTEMS, connection_model
 from engine.model import Problem
 from engine.schema import reference, schemas
@@ -75,7 +76,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _write_schemas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, schema in schemas(_connections()).items():
+    for name, schema in schemas(_connections(), Channel).items():
         (folder / f"{name}.schema.json").write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -91,10 +92,10 @@ def schema(
     """Print the JSON Schemas of rules.yaml, mappings and blueprints, for editors that complete and check YAML."""
     with advice():
         if docs:
-            typer.echo(reference(_connections()), nl=False)
+            typer.echo(reference(_connections(), Channel), nl=False)
         elif write:
             target = where(folder).folder / "schemas"
             _write_schemas(target)
-            typer.echo(f"wrote {', '.join(f'{name}.schema.json' for name in schemas(_connections()))} to {target}")
+            typer.echo(f"wrote {', '.join(f'{name}.schema.json' for name in schemas(_connections(), Channel))} to {target}")
         else:
-            typer.echo(json.dumps(schemas(_connections()), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(schemas(_connections(), Channel), indent=2, ensure_ascii=False))

@@ -30,8 +30,9 @@ from flows.command.common import (
     session,
     where,
 )
-from flows.configuration import Loaded, at, connection_problems
+from flows.configuration import Loaded, at, channel_problems, connection_problems
 from flows.pipeline import Options, Summary, gather, run_sync
+from flows.plan_data import plan_data
 from flows.planning import excess
 from flows.session import connect, worst
 from flows.settings import Settings
@@ -54,7 +55,7 @@ def check(
     with advice(as_json):
         there = where(folder)
         ready = loaded(there, connected=not offline)
-        if offline and (problems := connection_problems(ready.configuration)):
+        if offline and (problems := [*connection_problems(ready.configuration), *channel_problems(ready.configuration)]):
             raise ConfigError(problems)
         warnings = ready.configuration.warnings
         reports, drifted = ({}, []) if offline else run(_reports(ready))
@@ -127,7 +128,7 @@ def plan(folder: Folder = None, state: StateFile = None, backfill: Since = None,
             parts.append(Text(f"`handoff sync --approve {summary.plan.digest}` carries out exactly this.", style="dim"))
         if summary.failures:
             parts += [Text("Nothing is planned for what these would tell:", style="red"), *show.gave_out(summary)]
-        data = {**show.plan_data(summary.plan), "baseline": dict(summary.baselined), "over_limits": reasons}
+        data = {**plan_data(summary.plan), "baseline": dict(summary.baselined), "over_limits": reasons}
         Screen(as_json).show(Group(*parts), {**data, "failures": show.failures(summary)})
         if summary.failures:
             raise typer.Exit(exit_of(worst(summary.failures.values())))
@@ -195,7 +196,9 @@ def show_summary(summary: Summary, *, as_json: bool) -> None:
     screen = Screen(as_json)
     shown = show.summary(summary)
     if isinstance(summary.error, UnsafePlan):
-        refusal = show.refusal(summary.plan, summary.error.reasons, what="Refused; nothing was done:")
+        number = summary.error.approval
+        what = f"Nothing was done; the plan waits for approval {number}:" if number else "Refused; nothing was done:"
+        refusal = show.refusal(summary.plan, summary.error.reasons, what=what, approval=number)
         shown = Group(show.plan(summary.plan), refusal, Text(), shown)
     code = exit_code(summary)
     screen.show(shown, {**show.as_data(summary), "exit_code": code.value})

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from connectors.channels import Channel
 from engine.config import BlueprintSpec, Rules, SystemMapping
 from engine.schema import FILES, reference, schemas
 
@@ -82,6 +83,16 @@ def test_every_link_of_the_reference_leads_to_a_section() -> None:
     text = reference()
     sections = {line.removeprefix("### ").lower() for line in text.splitlines() if line.startswith("### ")}
     assert set(re.findall(r"\]\(#(\w+)\)", text)) <= sections
+
+
+def test_a_channel_is_described_by_its_kinds() -> None:
+    rules = schemas(channel=Channel)["rules"]
+    assert rules["$defs"]["Channel"]["properties"].keys() == {"slack", "teams", "feishu", "dingtalk", "wecom", "email", "webhook"}
+    good = {"version": 1, "sources": ["a"], "rules": [{"name": "a", "on": ["deal.won"], "do": [{"notify": "b", "text": "c"}]}]}
+    checker = Draft202012Validator(rules)
+    assert checker.is_valid({**good, "channels": {"b": {"slack": {"url": "https://a.test"}}}})
+    assert not checker.is_valid({**good, "channels": {"b": {"slack": {"adress": "https://a.test"}}}})
+    assert "### Mail" in reference(channel=Channel)
 
 
 def test_every_table_has_a_meaning_for_every_key() -> None:

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flows.reconcile import Found
 from flows.reconciled import Tool
 from state import Store
@@ -64,12 +66,14 @@ async def test_every_kind_of_field_is_compared(tmp_path: Path) -> None:
     kickoff = world.task("Kick off Deal 0")["gid"]
     world.board.edit_task(kickoff, {"assignee": world.person, "due_on": "2026-05-05"}, world.person)
     world.board.edit_task(world.task("Agenda")["gid"], {"name": "The agenda"}, world.person)
+    world.board.edit_task(world.task("Scope")["gid"], {"due_on": None, "start_on": None}, world.person)
     tool = await told(world)
     assert {(name, field) for name, field, _, _ in fields(tool)} >= {
         ("Kick off Deal 0", "assignee"),
         ("Kick off Deal 0", "due_on"),
         ("Agenda", "name"),
     }
+    assert [field for name, field, _, _ in fields(tool) if name == "Scope"] == ["due_on"], "without a due day Asana tells no start"
     assert ("Kick off Deal 0", "due_on", "2026-03-04", "2026-05-05") in fields(tool)
 
 
@@ -98,6 +102,31 @@ async def test_a_project_that_is_gone_is_told_once(tmp_path: Path) -> None:
     assert (second.gone, second.lost, second.checked) == ([], 1, 2)
     assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] == "gone"] == ["gone"]
     assert len(world.projects()) == 2
+
+
+async def test_an_object_with_our_id_and_another_key_is_not_ours_and_one_that_is_back_is_told(tmp_path: Path) -> None:
+    world = await made(tmp_path, 2)
+    gid, other = world.projects()
+    notes = world.board.projects[gid]["html_notes"]
+    world.board.edit_project(gid, {"html_notes": world.board.projects[other]["html_notes"]}, world.person)
+    assert [one.name for one in (await told(world)).gone] == ["Deal 0 onboarding"]
+    world.board.edit_project(gid, {"html_notes": notes}, world.person)
+    first, second = await told(world), await told(world)
+    assert [[one.name for one in tool.back] for tool in (first, second)] == [["Deal 0 onboarding"], []]
+    assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] in ("gone", "back")] == ["back", "gone"]
+
+
+async def test_a_task_moved_to_another_project_is_told_and_compared_there(tmp_path: Path) -> None:
+    world = await made(tmp_path, 2)
+    home, other = world.projects()
+    gid = world.task("Scope")["gid"]
+    sections = {project: next(s for s in world.board.sections_of[project] if world.board.tasks_in[s]) for project in (home, other)}
+    world.board.tasks_in[sections[home]].remove(gid)
+    world.board.tasks_in[sections[other]].append(gid)
+    world.board.edit_task(gid, {"name": "Theirs"}, world.person)
+    tool = await told(world)
+    assert ([one.name for one in tool.moved], tool.gone, tool.twice) == (["Scope"], [], [])
+    assert fields(tool) == [("Scope", "name", "Scope", "Theirs")]
 
 
 async def test_projects_that_are_finished_or_archived_are_counted_and_left_in_peace_for_a_month(tmp_path: Path) -> None:
@@ -173,6 +202,15 @@ async def test_so_many_calls_a_night_and_the_rest_the_next_those_looked_at_longe
     assert seen[5:10] == seen[:5][: len(seen[5:10])]
 
 
+async def test_what_is_not_looked_into_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await made(tmp_path, 5)
+    whole = (await told(world)).calls
+    monkeypatch.setattr("flows.drift._CHUNK", 1)
+    tool = await told(world, most_calls=1)
+    assert (tool.checked, tool.left) == (1, 4)
+    assert tool.calls < whole / 2
+
+
 async def test_wherever_it_dies_the_next_tells_all(tmp_path: Path) -> None:
     world = await made(tmp_path, 3)
     world.board.delete_project(world.projects()[0], world.person)
@@ -192,10 +230,11 @@ async def test_wherever_it_dies_the_next_tells_all(tmp_path: Path) -> None:
     assert [row["verdict"] for row in world.audit(limit=1000) if row["verdict"] == "gone"] == ["gone"]
 
 
-async def test_a_tool_that_is_down_is_named_and_the_crm_is_read_all_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["GET .*", "GET .*/sections"], ids=["from the first", "when it is looked into"])
+async def test_a_tool_that_is_down_is_named_and_the_crm_is_read_all_the_same(path: str, tmp_path: Path) -> None:
     world = await made(tmp_path)
-    world.tool.fault("GET .*", "error_before", status=503, times=-1)
+    world.tool.fault(path, "error_before", status=503, times=-1)
     found: Found = await world.reconcile()
-    assert found.summary.result == "failed"
+    assert (found.summary.result, found.report.result) == ("failed", "failed")
     assert "asana" in found.summary.failures
     assert found.report.crms["salesforce"].kinds["deal"].whole

@@ -27,6 +27,8 @@ from state import Leases, Store
 from state.leases import READER
 from tests.flows.desk import Desk, local
 from tests.flows.files import RULES
+from tests.flows.test_cli_channels import RULES_THAT_TELL, telling
+from tests.flows.told import ALERTS
 
 # Prefect leaves connections to its server to the garbage collector.
 LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
@@ -232,3 +234,18 @@ def test_nothing_but_the_flows_themselves_imports_prefect() -> None:
     code = f"import sys, {modules}; print([name for name in sys.modules if name.split('.')[0] == 'prefect'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     assert done.stdout.strip() == "[]"
+
+
+async def test_people_are_told_by_a_flow_as_well_also_when_it_fails(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with telling(desk, RULES_THAT_TELL + ALERTS) as (services, _):
+        for name in ("SERVICES", "ROBOT", "DINGTALK"):
+            monkeypatch.setenv(name, desk.env[name])
+        deal = desk.world.deal("Big deal")
+        await run(flows.sync, desk)
+        desk.world.win(deal)
+        await run(flows.sync, desk)
+        assert [text.split("\n")[0] for text in services.texts("slack")] == ["*Big deal* is won: 5,000.00 EUR"]
+        monkeypatch.setenv("SECRET", "wrong")
+        assert (await run(flows.sync, desk)).is_failed()
+        (alert,) = services.texts("dingtalk")
+    assert alert.startswith("salesforce failed: ")

@@ -123,7 +123,7 @@ async def test_nor_was_one_that_came_late_but_not_too_late(tmp_path: Path) -> No
 
 async def test_what_changed_back_before_the_increment_read_it_is_no_change(tmp_path: Path) -> None:
     world, (deal,) = await known(tmp_path)
-    slip(world, deal, StageName="Closed Won")
+    slip(world, deal, NextStep="Call")
     listed: list[str] = []
 
     def undo(request: Any) -> None:
@@ -131,13 +131,14 @@ async def test_what_changed_back_before_the_increment_read_it_is_no_change(tmp_p
         if "FROM Opportunity " in query:
             listed.append(query)
             if "WHERE SystemModstamp >=" in query:
-                world.change(deal, StageName="Prospecting")
+                world.change(deal, NextStep=None)
 
     world.hook = undo
     found = await world.reconcile()
     assert len(listed) == 2
     assert missed(found) == []
-    assert world.shown() == []
+    assert found.report.crms["salesforce"].missed == found.summary.plan.actions == []
+    assert world.audit(source=f"salesforce:deal:{deal}") == []
 
 
 async def test_a_formula_of_another_record_moves_no_stamp_and_is_found(tmp_path: Path) -> None:
@@ -242,6 +243,23 @@ async def test_a_record_that_vanished_is_told_once_and_once_more_when_it_is_back
     assert world.shown() == ["Deal 0 onboarding"]
 
 
+async def test_what_is_back_before_the_increment_is_read_was_not_hidden(tmp_path: Path) -> None:
+    world, (deal, _) = await known(tmp_path, 2)
+    world.org.hold("Opportunity", deal, until=world.clock() + timedelta(days=2))
+
+    def show(request: Any) -> None:
+        query = str(request.url.params.get("q", ""))
+        if "FROM Opportunity WHERE SystemModstamp >=" in query and not any(row["Id"] == deal for row in world.org.rows("Opportunity")):
+            world.org._held = [(name, world.clock(), row) for name, _, row in world.org._held]
+            world.org.settle()
+            world.change(deal, NextStep="Call")
+
+    world.hook = show
+    found = await world.reconcile()
+    assert (hidden(found), missed(found), found.report.crms["salesforce"].kinds["deal"].hidden) == ([], [], 0)
+    assert hidden(await world.reconcile()) == back(await world.reconcile()) == []
+
+
 async def test_a_record_deleted_for_good_is_not_visible_any_more_and_nothing_else(tmp_path: Path) -> None:
     world, deals = await known(tmp_path, 3)
     world.org.hard_delete("Opportunity", deals[1], at=world.clock() - LONG_AGO)
@@ -281,14 +299,16 @@ async def test_with_nothing_to_tell_nothing_is_written_anywhere(tmp_path: Path) 
 
 
 async def test_a_look_changes_and_remembers_nothing(tmp_path: Path) -> None:
-    world, (deal, other) = await known(tmp_path, 2)
+    world, (deal, other, made) = await known(tmp_path, 3)
+    world.win(made)
+    await world.quiet()
     slip(world, deal, StageName="Closed Won")
     world.org.hold("Opportunity", other, until=world.clock() + timedelta(days=2))
     for _ in range(2):
         found = await world.reconcile(dry=True)
         assert (missed(found), hidden(found)) == ([f"salesforce:deal:{deal}"], [f"salesforce:deal:{other}"])
-        assert len(found.summary.plan.projects()) == 1
-    assert world.shown() == []
+        assert len(found.summary.plan.projects()) == found.report.tools["asana"].checked == 1
+    assert world.shown() == ["Deal 2 onboarding"]
     with world.store() as store:
         assert last(store) is None
         assert store.metas("listing:") == store.metas("drift:") == {}

@@ -8,15 +8,17 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from connectors.asana import push as asana
 from connectors.base import Runtime
 from connectors.push import TOOL, Delivery, Endpoint, Received, Refused
+from connectors.salesforce import push as salesforce
 from engine.model import Hint
 from flows.configuration import Loaded, load
 from flows.endpoints import Endpoints
@@ -90,7 +92,8 @@ def configuration(path: Path) -> Loaded:
     folder = path / "home"
     if not folder.exists():
         write_files(folder, {})
-    return load(folder, {}, connect=False)
+    pushes = {"salesforce": salesforce.Settings(organization="00D000000000001"), "asana": asana.Settings()}
+    return replace(load(folder, {}, connect=False), pushes=pushes)
 
 
 @dataclass(slots=True)

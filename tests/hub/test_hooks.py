@@ -129,7 +129,7 @@ def _dial(hub: Hub) -> socket.socket:
 
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
 def test_a_head_that_dawdles_ends_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
-    monkeypatch.setattr(serving, "_HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr(serving, "_HEADERS_WITHIN", 1.0)
     with rig.hub(tmp_path) as hub, closing(_dial(hub)) as line:
         line.sendall(before)
         if before:

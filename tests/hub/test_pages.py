@@ -11,6 +11,7 @@ import pytest
 
 from engine.model import Action, Hint, Item
 from hub.plans import sheets
+from hub.show import said
 from state import Note, Outbox, Store
 from state.approvals import Approval, Approvals, Question
 from state.inbox import Arrivals, Inbox
@@ -82,15 +83,15 @@ def test_pushes_are_shown_with_what_is_wrong_with_them(hub: Hub) -> None:
     hub.look(lambda db: Inbox(db).store(arrived("1", "2"), hub.clock()))
     hub.look(lambda db: Inbox(db).note_missed("salesforce", 4, hub.clock()))
     rows = [
-        Subscribed("zoho", "Deals", "1", expires_at=START + timedelta(hours=3)),
+        Subscribed("asana", "11", "1", expires_at=START + timedelta(hours=3)),
         Subscribed("asana", "12", "2", healthy=False, detail="it was <deleted>"),
-        Subscribed("zoho", "Accounts", "3", expires_at=START + timedelta(days=6)),
     ]
     hub.look(lambda db: Subscriptions(db).save(rows, hub.clock()))
     page = hub.signed_in().get("/pushes").text
-    assert "zoho Deals: its subscription expires at 2026-03-02 12:00 UTC" in page
-    assert "asana 12: it was &lt;deleted&gt;" in page
-    assert "zoho Accounts: its" not in page
+    assert "its subscription expires at 2026-03-02 12:00 UTC" in page
+    assert "12: it was &lt;deleted&gt;" in page
+    assert "it has a <code>push:</code> section, and nobody asked it to push" in page
+    assert "salesforce</b>: " not in page
 
 
 def test_an_approval_is_readable_whole_and_none_of_it_is_markup(hub: Hub) -> None:
@@ -199,8 +200,34 @@ def test_status_for_programs(hub: Hub) -> None:
     assert (told["counts"]["open"], told["hints"]["salesforce"]["waiting"], told["feeds"]["salesforce"]["events"]) == (0, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("do `handoff <x>` now", "do <code>handoff &lt;x&gt;</code> now"),
+        ("<b>`<i>", "&lt;b&gt;`&lt;i&gt;"),
+        ("", ""),
+    ],
+)
+def test_commands_stand_out_and_nothing_in_a_message_is_markup(words: str, shown: str) -> None:
+    assert said(words) == shown
+
+
 def test_a_plan_of_any_shape_is_shown() -> None:
     assert sheets({}, {}) == []
     (sheet,) = sheets({"actions": [{"op": "update", "key": "a:b:c/d/e", "changed": {"custom": {"x": None, "y": ["1", True]}}}]}, {})
     (line,) = sheet.lines
     assert (sheet.key, line.changes) == ("a:b:c/d", [("custom", None, "x: nothing, y: 1, yes")])
+
+
+def test_a_task_stands_below_its_section_and_a_sub_task_below_its_task() -> None:
+    def made(kind: str, slot: str, **lies: str) -> dict[str, object]:
+        return {"op": "create", "kind": kind, "key": f"a:b:c/d{slot}", "fields": {"name": slot}, **lies}
+
+    project, first, second = "a:b:c/d", "a:b:c/d/begin", "a:b:c/d/deliver"
+    actions = [
+        *(made("project", ""), made("section", "/begin", parent=project), made("section", "/deliver", parent=project)),
+        *(made("task", "/scope", parent=project, section=second), made("task", "/kickoff", parent=project, section=first)),
+        *(made("task", "/agenda", parent="a:b:c/d/kickoff"), made("task", "/loose", parent=project, section="a:b:c/d/elsewhere")),
+    ]
+    (sheet,) = sheets({"actions": actions}, {})
+    assert [line.name for line in sheet.lines][1:] == ["/begin", "/kickoff", "/agenda", "/deliver", "/scope", "/loose"]

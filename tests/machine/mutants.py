@@ -129,10 +129,10 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _torn(patch: pytest.MonkeyPatch, first: Callable[[Any, Any], None]) -> None:
     commit = planning.commit
 
-    def torn(session: Any, pulled: Any, *rest: Any) -> Any:
+    def torn(session: Any, pulled: Any, *rest: Any, **named: Any) -> Any:
         with session.store.transaction():
             first(session, pulled)
-        return commit(session, pulled, *rest)
+        return commit(session, pulled, *rest, **named)
 
     patch.setattr(pipeline, "commit", torn)
 
@@ -176,7 +176,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @guard("a plan above its limits is refused")
 def _(patch: pytest.MonkeyPatch) -> None:
     """Whatever was planned is carried out."""
-    patch.setattr(pipeline, "guard", lambda _session, _plan: None)
+    patch.setattr(pipeline, "excess", lambda _session, _plan: [])
 
 
 # T3

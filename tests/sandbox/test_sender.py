@@ -92,6 +92,19 @@ async def test_in_the_background_it_sends_what_another_thread_gives_it() -> None
     assert len(hub.got) == 5
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_ends_whenever_it_was_woken(steps: int) -> None:
+    sender = Sender(Clock(), lambda: ())
+    async with asyncio.timeout(20):
+        for before in range(6):
+            async with sender.running():
+                for _ in range(before):
+                    await asyncio.sleep(0)
+                sender.wake()
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+
+
 async def test_a_fault_of_the_app_is_not_swallowed() -> None:
     def broken(_answer: Answer) -> Any:
         raise ZeroDivisionError

@@ -20,6 +20,7 @@ import requests
 
 from sandbox.web import Sandbox, serve
 from sandbox.zoho import Field, Zoho
+from tests.sandbox.receiver import Receiver
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -342,7 +343,7 @@ async def test_the_new_client_adds_notes_and_contact_roles(tmp_path: Path) -> No
 
 
 async def test_the_new_client_moves_a_deal_through_its_blueprint_and_watches_it(tmp_path: Path) -> None:
-    org = Org()
+    org, hub = Org(), Receiver()
     [deal] = org.deals(1)
     org.world.add_blueprint("Deals", "Stage", [("Win", "Closed Won")], needs=["Next_Step"])
 
@@ -354,7 +355,7 @@ async def test_the_new_client_moves_a_deal_through_its_blueprint_and_watches_it(
         channel, body = notifications.Notification(), notifications.BodyWrapper()
         channel.set_channel_id("1001")
         channel.set_events(["Deals.edit"])
-        channel.set_notify_url("https://hub.example.com/zoho")
+        channel.set_notify_url(f"{hook}/zoho")
         channel.set_token("secret")
         body.set_watch([channel])
         watched = notifications.NotificationsOperations().enable_notifications(body).get_object().get_watch()[0]
@@ -367,7 +368,9 @@ async def test_the_new_client_moves_a_deal_through_its_blueprint_and_watches_it(
         whole.set_blueprint([step])
         return watched, ops.update_blueprint(whole).get_object()
 
-    watched, moved = await org.let(act)
+    async with serve(Sandbox(hub)) as hook, serve(org.box) as url:
+        watched, moved = await asyncio.to_thread(act, url)
+        await hub.wait(1)
     assert watched.get_details()["events"][0].get_resource_name() == "Deals"
     assert (moved.get_code().get_value(), org.world.get("Deals", deal)["Stage"]) == ("SUCCESS", "Closed Won")
-    assert [told.body["ids"] for told in org.app.sent()] == [[deal]]
+    assert [told.json()["ids"] for told in hub.got] == [[deal]]

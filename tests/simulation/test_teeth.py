@@ -36,11 +36,11 @@ def nobody_waits_for_a_write_that_comes_late(patch: pytest.MonkeyPatch) -> None:
 def the_snapshot_is_kept_before_the_decisions(patch: pytest.MonkeyPatch) -> None:
     commit = flows.planning.commit
 
-    def early(session: Any, pulled: Any, *rest: Any) -> None:
+    def early(session: Any, pulled: Any, *rest: Any, **named: Any) -> None:
         with session.store.transaction():
             for (system, kind), snapshots in pulled.snapshots.items():
                 session.store.save_snapshots(system, kind, list(snapshots.values()), session.runtime.clock())
-        commit(session, pulled, *rest)
+        commit(session, pulled, *rest, **named)
 
     patch.setattr("flows.pipeline.commit", early)
 
@@ -48,11 +48,11 @@ def the_snapshot_is_kept_before_the_decisions(patch: pytest.MonkeyPatch) -> None
 def the_cursor_is_kept_before_the_decisions(patch: pytest.MonkeyPatch) -> None:
     commit = flows.planning.commit
 
-    def early(session: Any, pulled: Any, *rest: Any) -> None:
+    def early(session: Any, pulled: Any, *rest: Any, **named: Any) -> None:
         with session.store.transaction():
             for (system, kind), cursor in pulled.cursors.items():
                 session.store.save_cursor(system, kind, cursor, session.runtime.clock())
-        commit(session, pulled, *rest)
+        commit(session, pulled, *rest, **named)
 
     patch.setattr("flows.pipeline.commit", early)
 

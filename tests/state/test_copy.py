@@ -54,6 +54,7 @@ def fill(store: Store) -> None:
     store.db.execute(
         "INSERT INTO notice (key, channel, source, rule, text, at, due_at) VALUES ('n', 'desk', 's', 'r', 'Größe 数据', '', '')"
     )
+    store.db.execute("INSERT INTO alert (kind, subject, mark, text, since, told_at) VALUES ('failed', 'asana', '', 'x', '', '')")
 
 
 def birth(item: Item) -> Action:
