@@ -24,6 +24,7 @@ PUSH = "push"  # the deployment whose runs follow pushes
 NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
 _EVENTS = 7  # days; many small rows that nobody looks back at
+_LOG = 10_000_000  # bytes after which the server begins a new log when it starts, and keeps the last
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
@@ -83,6 +84,8 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG:
+        log.replace(log.with_suffix(".log.1"))
     environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url, days=days)}
     environment.pop("PREFECT_API_URL", None)
     with log.open("ab") as output:
