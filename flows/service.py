@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,20 @@ def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minute
         if hub_port is not None:
             sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
         _serve(where, rules, systems, minutes=minutes, alone=alone)
+
+
+def run_follow(where: Settings, systems: Sequence[str]) -> None:
+    """Follow what `systems` push, until a signal says otherwise, by runs of the deployment `sync/push` on the server at $PREFECT_API_URL.
+    Raises ConnectorError."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
+    from flows.service_push import dispatching, find  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+
+    with dispatching(where, asyncio.run(find(f"sync/{PUSH}")), systems):
+        sys.stderr.write("Following pushes   (Ctrl-C stops)\n")
+        asked.wait()
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -112,7 +127,7 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
 def hub(where: Settings, *, port: int) -> Iterator[str]:
     """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL."""
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port)]
+    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port), "--child"]
     with Kept(command, where.data / "hub.log") as kept:
         _await_answer(kept.process, f"{url}/healthz", kept.log)
         yield url
