@@ -8,7 +8,7 @@ KILLS ?= 200
 SEED ?=
 STATE ?= sqlite
 
-.PHONY: help install demo test check format bench simulate nightly real kills mutants lock docs clean
+.PHONY: help install demo test check format bench simulate nightly real kills mutants lock docs screenshots clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ lock: install ## pin the dependencies again
 docs: install ## write what is generated: docs/configuration.md and schemas/
 	@$(RUN)/handoff schema --reference > docs/configuration.md
 	@$(RUN)/handoff schema --write
+
+screenshots: install ## take the docs' pictures of the Prefect UI and the hub, in Chromium (apt install chromium fonts-noto-cjk)
+	@$(RUN)/python -m tests.screenshots docs/images
 
 clean: ## remove what was made
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output

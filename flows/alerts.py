@@ -13,6 +13,7 @@ from engine.language import escape_markdown
 from engine.model import Notice
 from flows.configuration import Loaded
 from flows.waiting import Waiting
+from flows.webhooks import Alarm
 from state import Notices, Store
 from state import alerts as noted
 from state.alerts import Standing
@@ -153,6 +154,11 @@ def of_approval(one: Approval) -> Alert:
     why = "; ".join(escape_markdown(_short(reason)) for reason in one.why)
     text = f"**Waits for approval:** {escape_markdown(one.title)}{f': {why}' if why else ''}\n\n`handoff approvals` shows it. Number {one.number}."
     return Alert("approval", str(one.number), f"{text}\n\nIt expires on {one.expires_at:%Y-%m-%d %H:%M} UTC.", one.digest)
+
+
+def of_silence(alarm: Alarm) -> Alert:
+    text = f"**{escape_markdown(alarm.name)}**: {escape_markdown(_short(alarm.told))}"
+    return Alert("silence", f"{alarm.name} {alarm.kind}", text, alarm.kind)
 
 
 def of_silent_channels(store: Store, now: datetime) -> Iterator[Alert]:

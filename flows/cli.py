@@ -15,6 +15,7 @@ from flows.command.access import access
 from flows.command.demo import demo
 from flows.command.deploy import deploy
 from flows.command.discover import discover
+from flows.command.follow import follow
 from flows.command.hub import hub
 from flows.command.serve import serve
 from flows.command.webhooks import webhooks
@@ -70,6 +71,7 @@ app.add_typer(webhooks, name="webhooks")
 app.command()(hub)
 app.command()(serve)
 app.command()(deploy)
+app.command()(follow)
 app.command()(demo)
 
 

@@ -19,8 +19,8 @@ _ON_ITS_WAY = timedelta(minutes=2)  # a push may yet come for a change as young 
 
 @contextmanager
 def opened(where: Settings, loaded: Loaded, now: datetime) -> Iterator[Database | None]:
-    """The hub's database, where a configuration has a use for it."""
-    if not loaded.pushes:
+    """The hub's database, where a configuration has a use for it: systems push, or people are asked about records."""
+    if not loaded.pushes and not any(rule.approval for rule in loaded.configuration.rules.rules):
         yield None
         return
     with closing(open_hub(where.state, now=now)) as db:

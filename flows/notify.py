@@ -12,11 +12,12 @@ from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
 from flows import approving, logs
-from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silent_channels, of_waiting, raise_alerts
+from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts
 from flows.apply import first
 from flows.configuration import Loaded
 from flows.session import Session
 from flows.waiting import waiting
+from flows.webhooks import alarms, standings
 from state import Link, Notices, Outbox, Store
 from state.notices import Due
 
@@ -59,6 +60,9 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
     if _is_wanted(session, "approval"):
         about.add("approval")
         alerts += map(of_approval, approving.waiting(store.where, now))
+    if session.hub is not None:
+        about.add("silence")
+        alerts += map(of_silence, alarms(standings(session.loaded, session.hub), now))
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
     raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))

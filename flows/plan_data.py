@@ -35,7 +35,8 @@ def plan_data(result: Plan, *, most: int | None = None) -> Mapping[str, Any]:
 
 def _action(a: Action) -> dict[str, Any]:
     named = {"op": a.op, "kind": a.item.kind, "key": a.item.key, "target": a.target, "source": a.source, "event": a.event, "why": a.why}
-    return {**named, **({"fields": dict(a.item.fields)} if a.op == "create" else {"changed": dict(a.changed)})}
+    lies = {name: value for name, value in (("parent", a.item.parent), ("section", a.item.section)) if value}
+    return {**named, **lies, **({"fields": dict(a.item.fields)} if a.op == "create" else {"changed": dict(a.changed)})}
 
 
 def _gated(one: Any, most: int | None) -> dict[str, Any]:

@@ -17,7 +17,10 @@ _ENDS, _LOOK, _LONGEST = 12.0, 0.5, 30.0
 
 
 class Kept:
-    """A command that runs for as long as the block lasts; what it says goes to `log`. When it dies it is started again, after a pause that grows."""
+    """A command that runs for as long as the block lasts; what it says goes to `log`. When it dies it is started again, after a pause that grows.
+
+    Its standard input ends when this process does, however that ends: a sign to end as well.
+    """
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._command, self.log = list(command), log
@@ -39,10 +42,17 @@ class Kept:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._let_go()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            return subprocess.Popen(self._command, stdout=output, stderr=output)  # noqa: S603 - our own interpreter and fixed words
+            return subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
+                self._command, stdin=subprocess.PIPE, stdout=output, stderr=output
+            )
+
+    def _let_go(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def _keep(self) -> None:
         pause = _LOOK
@@ -51,5 +61,6 @@ class Kept:
                 pause = _LOOK
                 continue
             _log.error("a process died and is started again", extra={"command": self._command[:3], "code": self.process.returncode})
+            self._let_go()
             self.process = self._start()
             pause = min(_LONGEST, pause * 2)

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ PUSH = "push"  # the deployment whose runs follow pushes
 NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
 _EVENTS = 7  # days; many small rows that nobody looks back at
+_LOG = 10_000_000  # bytes after which the server begins a new log when it starts, and keeps the last
 _GRACE = 6.0  # seconds; more than a run takes to stop
 
 
@@ -42,6 +44,20 @@ def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minute
         if hub_port is not None:
             sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
         _serve(where, rules, systems, minutes=minutes, alone=alone)
+
+
+def run_follow(where: Settings, systems: Sequence[str]) -> None:
+    """Follow what `systems` push, until a signal says otherwise, by runs of the deployment `sync/push` on the server at $PREFECT_API_URL.
+    Raises ConnectorError."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
+    from flows.service_push import dispatching, find  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+
+    with dispatching(where, asyncio.run(find(f"sync/{PUSH}")), systems):
+        sys.stderr.write("Following pushes   (Ctrl-C stops)\n")
+        asked.wait()
 
 
 def _as_ctrl_c(*_: object) -> None:
@@ -83,6 +99,8 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG:
+        log.replace(log.with_suffix(".log.1"))
     environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url, days=days)}
     environment.pop("PREFECT_API_URL", None)
     with log.open("ab") as output:
@@ -109,7 +127,7 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
 def hub(where: Settings, *, port: int) -> Iterator[str]:
     """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL."""
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port)]
+    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port), "--child"]
     with Kept(command, where.data / "hub.log") as kept:
         _await_answer(kept.process, f"{url}/healthz", kept.log)
         yield url
@@ -179,7 +197,7 @@ def _serve(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: in
         }
         serving = asyncio.create_task(runner.start())
         try:
-            with dispatching(where, known[PUSH], systems) if systems else nullcontext():
+            with dispatching(where, known[PUSH], systems):
                 await asyncio.shield(serving)
         finally:
             await _end_runs(runner)

@@ -15,11 +15,12 @@ from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Cancelled, Pending
 
-from connectors.base import Runtime, Transient
+from connectors.base import ConnectorError, Runtime, Transient
 from flows import logs
 from flows.apply import Stop
 from flows.dispatch import Dispatcher
@@ -66,6 +67,15 @@ def _gave_out(seen: Sequence[Summary], systems: Sequence[str]) -> Collection[str
     if not seen or seen[-1].helps:
         return systems
     return seen[-1].failures.keys() or (systems if seen[-1].result == "failed" else ())
+
+
+async def find(name: str) -> UUID:
+    """A deployment by its name. Raises ConnectorError where it is not there, Transient where nobody answers."""
+    async with _client() as client:
+        try:
+            return (await client.read_deployment_by_name(name)).id
+        except ObjectNotFound as error:
+            raise ConnectorError(f"the Prefect server has no deployment {name}; `handoff deploy` puts it there") from error
 
 
 @asynccontextmanager

@@ -8,10 +8,11 @@ page is refused, and every answer carries a policy that lets a page load and cal
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,13 +96,65 @@ class Guarded:
         return ""
 
 
+class Patient:
+    """An ASGI application that is asked again when SQLite was busy. Prefect answers 503 then: nothing was done, and its own clients try again; a
+    browser does not, and a person who starts a run would be told that it failed."""
+
+    def __init__(self, app: ASGIApp, *, tries: int = 6, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._app, self._tries, self._sleep = app, tries, sleep
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = [message async for message in _whole(receive)]
+        for number in range(1, self._tries + 1):
+            if not await self._is_busy(dict(scope), _again(told, receive), send, last=number == self._tries):
+                return
+            await self._sleep(0.1 * 2**number)
+
+    async def _is_busy(self, scope: Scope, receive: Receive, send: Send, *, last: bool) -> bool:
+        busy = False
+
+        async def unless_busy(message: Message) -> None:
+            nonlocal busy
+            busy = busy or (message["type"] == "http.response.start" and message["status"] == 503 and not last)
+            if not busy:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, unless_busy)
+        except Exception:  # it is raised after it was answered; the answer counts
+            if not busy:
+                raise
+        return busy
+
+
+async def _whole(receive: Receive) -> AsyncIterator[Message]:
+    more = True
+    while more:
+        yield (message := await receive())
+        more = bool(message.get("more_body"))
+
+
+def _again(told: Sequence[Message], receive: Receive) -> Receive:
+    """The same request once more, and then whatever comes."""
+    rest = iter(told)
+
+    async def replayed() -> Message:
+        message = next(rest, None)
+        return message if message is not None else await receive()
+
+    return replayed
+
+
 def app(*, port: int, names: Collection[str] = ()) -> Guarded:
     """Prefect's server as its settings in the environment want it, guarded."""
     from prefect.server.api.server import create_app  # noqa: PLC0415 - imported after its settings are in the environment
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
     api = str(get_current_settings().server.ui.api_url or f"http://127.0.0.1:{port}/api")
-    return Guarded(create_app(final=True), names=hosts(port, names), api=api)
+    return Guarded(Patient(create_app(final=True)), names=hosts(port, names), api=api)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -118,21 +171,25 @@ def main(words: list[str] | None = None) -> None:
     os.environ.setdefault("PREFECT_SERVER_UI_API_URL", f"http://127.0.0.1:{given.port}/api")
     os.environ.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", origins)
 
+    servers: list[Any] = []
+    if given.child:
+        threading.Thread(target=_end_with_parent, args=(servers,), daemon=True).start()
+
     import uvicorn  # noqa: PLC0415
 
-    config = uvicorn.Config(
-        app(port=given.port, names=given.name), host=given.host, port=given.port, timeout_graceful_shutdown=_GRACE, server_header=False
-    )
-    server = uvicorn.Server(config)
-    if given.child:
-        threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-    server.run()
+    guarded = app(port=given.port, names=given.name)
+    config = uvicorn.Config(guarded, host=given.host, port=given.port, timeout_graceful_shutdown=_GRACE, server_header=False)
+    servers.append(uvicorn.Server(config))
+    servers[0].run()
 
 
-def _end_with_parent(server: Any) -> None:
-    """A parent that was killed leaves no server behind that would hold its port."""
+def _end_with_parent(servers: Sequence[Any]) -> None:
+    """A parent that was killed leaves no server behind that would hold its port: one that serves ends in order, one that starts at once."""
     sys.stdin.buffer.read()
-    server.should_exit = True
+    for server in servers:
+        server.should_exit = True
+    if not any(server.started for server in servers):
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import threading
+import time
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -28,8 +31,11 @@ def hub(  # noqa: PLR0917 - the options of a verb are its parameters
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8770,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="Believe a proxy on a private address whom it speaks for.")] = False,
     log: Annotated[str, typer.Option("--log", envvar="HANDOFF_LOG")] = "",
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Take in what systems push and show the pages, until it is stopped."""
+    if child:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     with advice():
         there = where(folder, state)
         logs.configure(log if log in logs.LEVELS else "warning")
@@ -54,6 +60,14 @@ def _run(there: Settings, host: str, port: int, *, behind_proxy: bool) -> None:
     if not serving.started:
         raise StateError("the hub could not start; the log says why")
     raise typer.Exit(Exit.STOPPED if asked else Exit.OK)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed leaves no hub behind that would hold its port: standard input ends, however the parent does."""
+    sys.stdin.buffer.read()
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)  # once more, where the server was not there yet to hear of it
+        time.sleep(1)
 
 
 def _tell(host: str, port: int) -> None:

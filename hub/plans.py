@@ -15,7 +15,8 @@ _SHOWN_APART = {"name", "notes", "text", "title", "custom", *_DATED}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One object of a plan. `changes` are field, old and new; old is None where nobody knows it."""
+    """One object of a plan. `changes` are field, old and new; old is None where nobody knows it. `within` is the key of its section, or of the
+    task it is part of."""
 
     op: str
     kind: str
@@ -25,6 +26,8 @@ class Line:
     text: str = ""
     details: Sequence[tuple[str, str]] = ()
     changes: Sequence[tuple[str, str | None, str]] = ()
+    key: str = ""
+    within: str = ""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,26 @@ def sheets(plan: Mapping[str, Any], links: Mapping[str, Link]) -> list[Sheet]:
         project = _project(str(action.get("key", "")))
         sheet = found.setdefault(project, _sheet(project, action, links))
         _enter(sheet, action, links)
+    for sheet in found.values():
+        sheet.lines = [*_arranged(sheet.lines)]
     return list(found.values())
+
+
+def _arranged(lines: Sequence[Line]) -> Iterable[Line]:
+    """Each thing followed by what lies in it, and otherwise in the plan's order."""
+    keys = {line.key for line in lines if line.op == "create"}
+    inside: dict[str, list[Line]] = {}
+    for line in lines:
+        inside.setdefault(line.within if line.within in keys - {line.key} else "", []).append(line)
+
+    def follow(key: str) -> Iterable[Line]:
+        for line in inside.pop(key, ()):
+            yield line
+            if line.op == "create":
+                yield from follow(line.key)
+
+    yield from follow("")
+    yield from (line for rest in [*inside.values()] for line in rest)
 
 
 def passed(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -92,6 +114,8 @@ def _line(action: Mapping[str, Any], fields: Mapping[str, Any], link: Link | Non
     return Line(
         op=str(action.get("op", "")),
         kind=kind,
+        key=str(action.get("key", "")),
+        within=str(action.get("section") or (action.get("parent", "") if kind == "task" else "")),
         name="" if kind == "comment" else name,
         dates=" → ".join(str(fields[one]) for one in _DATED if fields.get(one)),
         who=str(fields.get("assignee") or fields.get("owner") or ""),

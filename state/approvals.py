@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from connectors.base import StateError
+from engine.model import Hint
 from state.codec import moment, stamp
 from state.database import Database
+from state.inbox import Inbox
 
 Answer = Literal["approved", "rejected"]
 State = Literal["waiting", "approved", "rejected", "expired", "superseded", "done"]
@@ -117,7 +119,8 @@ class Approvals:
         return self._select("ORDER BY number DESC LIMIT ?", (limit,))
 
     def decide(self, number: int, answer: Answer, *, by: str, words: str = "", now: datetime) -> Approval:
-        """A person's answer. The same one twice is taken once. Raises StateError for what does not wait (any more)."""
+        """A person's answer. The same one twice is taken once. The record it is about is read again as if a push had told of it, so that nobody
+        waits for the schedule. Raises StateError for what does not wait (any more)."""
         with self._db.atomic():
             self.expire(now)
             self._db.execute(
@@ -125,6 +128,9 @@ class Approvals:
                 (answer, stamp(now), by[:200], words[:2000], number),
             )
             found = self.get(number)
+            if found is not None and found.subject.count(":") > 1:
+                system, kind, id_ = found.subject.split(":", 2)
+                Inbox(self._db).remind(system, Hint(kind, id_), now)  # type: ignore[arg-type]
         if found is None:
             raise StateError(f"there is no approval {number}; `handoff approvals` lists those that wait")
         if found.state != answer:

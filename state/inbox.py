@@ -98,6 +98,10 @@ class Inbox:
             self._db.execute(_HINT.format(marks=", ".join([_MARKS] * size)), [value for row in some for value in row])
             start += size
 
+    def remind(self, system: str, hint: Hint, now: datetime) -> None:
+        """Have a record read again, though no push told of it."""
+        self._db.execute(_HINT.format(marks=_MARKS), (system, hint.kind, hint.id, 1, stamp(now), stamp(now)))
+
     def take(self, systems: Sequence[str], most: int = 500) -> list[Told]:
         """Hints of some systems, those first told first. They stay until they are settled."""
         marks = ",".join("?" * len(systems))

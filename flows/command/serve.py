@@ -23,5 +23,5 @@ def serve(
         ready = loaded(there)
         from flows.service import run_service  # noqa: PLC0415 - Prefect takes seconds to import and no other verb needs it
 
-        systems = [name for name in ready.pushes if name in (*ready.configuration.rules.sources, *ready.targets)]
+        systems = list(dict.fromkeys([*ready.configuration.rules.sources, *ready.targets]))
         run_service(there, ready.configuration.rules, systems, minutes=every, port=port, hub_port=None if no_hub else hub_port)

@@ -73,6 +73,16 @@ async def test_what_a_rule_asks_for_waits_until_it_is_approved_and_is_asked_once
     assert (await world.sync()).result == "nothing to do"
 
 
+async def test_an_answer_has_its_record_read_at_once_like_a_push(tmp_path: Path) -> None:
+    world, deal = await asked(tmp_path)
+    world.is_pushed = True
+    assert world.hints() == []
+    answer(world, 1)
+    assert [told.source for told in world.hints()] == [f"salesforce:deal:{deal}"]
+    run = await world.sync(minutes=0.1, pushed=("salesforce",))
+    assert (run.result, world.shown(), world.hints()) == ("done", ["Big deal onboarding"], [])
+
+
 async def test_exactly_the_plan_that_was_read_is_carried_out(tmp_path: Path) -> None:
     world, _ = await asked(tmp_path)
     read = only(world).plan

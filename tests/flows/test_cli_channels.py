@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
 from sandbox.notify import TOKEN, Services
 from sandbox.web import Sandbox
+from state.hub import open_hub
+from state.inbox import Arrivals, Inbox
 from tests.flows.desk import Desk, local, on_loopback
 from tests.flows.files import RULES
-from tests.flows.told import CHANNELS, HOST, RULE, SECRET
+from tests.flows.told import ALERTS, CHANNELS, HOST, RULE, SECRET
 
 RULES_THAT_TELL = (RULES + RULE + CHANNELS).replace(HOST, "${SERVICES}")
 
@@ -117,3 +119,20 @@ def test_no_secret_is_in_the_logs_of_a_run(desk: Desk) -> None:
     assert {"not told"} <= {line["event"] for line in lines}
     assert TOKEN not in out + err
     assert "is won" not in err
+
+
+def test_a_push_that_nobody_asked_for_is_told_once_and_when_it_is_over(desk: Desk) -> None:
+    with telling(desk, RULES_THAT_TELL + ALERTS) as (services, _):
+        quiet = local({"rules.yaml": RULES_THAT_TELL + ALERTS})
+        pushes = {"mappings/salesforce.yaml": quiet["mappings/salesforce.yaml"] + "push: {organization: 00D000000000001EAA}\n"}
+        desk.world.configure(quiet | pushes)
+        for _ in range(2):
+            assert desk.do("sync", HANDOFF_HUB_SECRET="s" * 40).exit_code == 0
+        (text,) = services.texts("dingtalk")
+        assert text.startswith("salesforce: it has a `push:` section, and nobody asked it to push")
+        arrived = Arrivals()
+        arrived.add("salesforce", [], events=1)
+        with closing(open_hub(desk.state, now=desk.world.clock())) as hub:
+            Inbox(hub).store(arrived, desk.world.clock())
+        desk.do("sync", HANDOFF_HUB_SECRET="s" * 40)
+        assert services.texts("dingtalk")[1].startswith("Over, after 0 min: salesforce: it has")

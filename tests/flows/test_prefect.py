@@ -113,7 +113,7 @@ async def test_a_run_tells_its_story_in_artifacts_and_has_stages_for_tasks_never
     assert "https://app.asana.com" in str(rows(artifacts["projects"])[0])
     assert float(str(artifacts["apply-progress"].data)) == 100
     assert "3 published" in str(artifacts["outcome"].data)
-    assert await tasks_of(state) == [(name, "Completed", 1) for name in ("pull and plan", "accept", "apply", "write back")]
+    assert await tasks_of(state) == [(name, "Completed", 1) for name in ("pull and plan", "accept", "apply", "write back", "tell people")]
 
 
 async def test_a_plan_shows_what_a_sync_would_do_and_changes_nothing(desk: Desk) -> None:
@@ -175,7 +175,7 @@ async def test_refused_credentials_are_not_tried_again_and_a_later_run_does_what
     assert state.is_failed()
     with pytest.raises(AuthError):
         await state.aresult()
-    assert await tasks_of(state) == [("pull and plan", "Failed", 1)]
+    assert await tasks_of(state) == [("pull and plan", "Failed", 1), ("tell people", "Completed", 1)]
     assert desk.told("history")[0]["result"] == "failed"
     monkeypatch.setenv("SECRET", desk.env["SECRET"])
     assert (await run(flows.sync, desk)).name == "Completed"

@@ -14,16 +14,16 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.states import Cancelling
 from prefect.testing.utilities import prefect_test_harness
 
-from connectors.base import Runtime, Transient, utc_now
+from connectors.base import ConnectorError, Runtime, Transient, utc_now
 from engine.model import Hint
 from flows import service_push
 from flows import sync as flows
 from flows.apply import Stop
-from flows.service_push import PushRuns, dispatching
+from flows.service_push import PushRuns, dispatching, find
 from flows.settings import Settings
 from flows.warm import Warm
 from state import Store
@@ -186,3 +186,20 @@ async def test_pushes_are_followed_in_the_background_until_the_block_ends(desk: 
         tell(desk, deal)
         await asyncio.to_thread(wait_for, lambda: desk.world.shown() == ["Deal onboarding"], 60)
     assert not [thread for thread in threading.enumerate() if thread.name == "dispatch"]
+
+
+async def test_it_is_followed_beside_workers_too_until_somebody_stops_it(desk: Desk, follower: Follower) -> None:
+    (deal,) = await won(desk, "Deal")
+    parameters = {"folder": str(desk.folder), "state": str(desk.state)}
+    await (await flows.sync.ato_deployment(name="push", parameters=parameters)).aapply()
+    process = desk.start("follow", PREFECT_API_URL=str(PREFECT_API_URL.value()), PREFECT_HOME=str(desk.path / "prefect"))
+    tell(desk, deal)
+    await asyncio.to_thread(wait_for, lambda: desk.world.shown() == ["Deal onboarding"], 90)
+    process.terminate()
+    _, told = await asyncio.to_thread(process.communicate)
+    assert (process.returncode, "Traceback" in told) == (130, False)
+
+
+async def test_where_there_is_no_such_deployment_it_says_what_puts_it_there(follower: Follower) -> None:
+    with pytest.raises(ConnectorError, match="`handoff deploy` puts it there"):
+        await find("sync/nobody")

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from flows.service_ui import Guarded, hosts, policy
+from flows.service_ui import Guarded, Patient, hosts, policy
 
 API = "http://127.0.0.1:4200/api"
 
@@ -95,3 +96,36 @@ def test_the_policy_allows_this_server_and_nothing_else() -> None:
     assert allowed - own == {"'none'", "'self'", "'unsafe-eval'", "'unsafe-inline'", "data:", "blob:"}
     assert "'unsafe-inline'" not in rules["script-src"]
     assert "wss://prefect.example.com" in policy("https://prefect.example.com/api")
+
+
+class Busy:
+    """A server whose database is busy so many times; it gives back what it was sent."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.asked, self.slept = times, 0, 0.0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        request = Request(scope, receive)
+        body = await request.body()
+        if self.asked <= self.times:
+            await PlainTextResponse("busy", status_code=503)(scope, receive, send)
+            raise RuntimeError("as Starlette raises it after the answer")
+        await PlainTextResponse(body, status_code=201)(scope, receive, send)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    async def post(self, body: bytes) -> httpx.Response:
+        transport = httpx.ASGITransport(Patient(self, sleep=self.sleep), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:4200") as ready:
+            return await ready.post("/", content=body)
+
+
+@pytest.mark.parametrize(("times", "status", "asked"), [(0, 201, 1), (2, 201, 3), (5, 201, 6), (9, 503, 6)])
+async def test_a_busy_database_is_asked_again_with_the_same_request(times: int, status: int, asked: int) -> None:
+    busy = Busy(times)
+    answer = await busy.post(b"start a run" * 1000)
+    assert (answer.status_code, busy.asked) == (status, asked)
+    assert answer.content == (b"busy" if status == 503 else b"start a run" * 1000)
+    assert busy.slept < 10

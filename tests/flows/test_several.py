@@ -24,7 +24,7 @@ from flows.pipeline import Options, Summary, new_run_id, run_sync, run_work
 from flows.resolve import find
 from flows.session import Session, connect
 from flows.waiting import waiting
-from state import Store
+from state import Continuity, Store
 from tests.flows.desk import Desk, local
 from tests.flows.files import RULES
 from tests.flows.pair import FILES, ROUTED, SOUTH, Pair, failed
@@ -414,6 +414,18 @@ async def test_a_sync_of_some_sources_reads_only_those_and_leaves_the_others_whe
     assert sum(pair.far.crm.seen.values()) - calls <= 1  # it signs in
     await pair.quiet()
     assert pair.shown() == BOTH
+
+
+async def test_a_state_that_may_be_old_counts_as_such_until_every_source_was_read(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    await pair.won()
+    await pair.quiet()
+    doubts = []
+    for sources in (("salesforce",), ()):
+        await pair.sync(minutes=120, sources=sources)
+        with pair.near.store() as store:
+            doubts.append(Continuity(store).doubt() is not None)
+    assert doubts == [True, False]
 
 
 async def test_a_source_that_is_not_in_rules_yaml_is_named(tmp_path: Path) -> None:

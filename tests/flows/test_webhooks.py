@@ -103,7 +103,7 @@ def test_from_being_asked_to_a_hint_over_tcp(office: Office) -> None:
     deal, account = world.deal(), world.account()
     wait_for(lambda: office.hints("salesforce") == {("deal", deal), ("customer", account)})
     assert (office.feed("salesforce").refused, world.sf.outbound.given_up) == ({}, [])
-    assert world.sf.sender.sent["200"] == office.feed("salesforce").deliveries
+    wait_for(lambda: world.sf.sender.sent["200"] == office.feed("salesforce").deliveries)
 
     stands = office.desk.do("webhooks", "status")
     assert (stands.exit_code, "Nothing is wrong" in stands.stdout) == (0, True)

@@ -217,3 +217,17 @@ def test_a_plan_of_any_shape_is_shown() -> None:
     (sheet,) = sheets({"actions": [{"op": "update", "key": "a:b:c/d/e", "changed": {"custom": {"x": None, "y": ["1", True]}}}]}, {})
     (line,) = sheet.lines
     assert (sheet.key, line.changes) == ("a:b:c/d", [("custom", None, "x: nothing, y: 1, yes")])
+
+
+def test_a_task_stands_below_its_section_and_a_sub_task_below_its_task() -> None:
+    def made(kind: str, slot: str, **lies: str) -> dict[str, object]:
+        return {"op": "create", "kind": kind, "key": f"a:b:c/d{slot}", "fields": {"name": slot}, **lies}
+
+    project, first, second = "a:b:c/d", "a:b:c/d/begin", "a:b:c/d/deliver"
+    actions = [
+        *(made("project", ""), made("section", "/begin", parent=project), made("section", "/deliver", parent=project)),
+        *(made("task", "/scope", parent=project, section=second), made("task", "/kickoff", parent=project, section=first)),
+        *(made("task", "/agenda", parent="a:b:c/d/kickoff"), made("task", "/loose", parent=project, section="a:b:c/d/elsewhere")),
+    ]
+    (sheet,) = sheets({"actions": actions}, {})
+    assert [line.name for line in sheet.lines][1:] == ["/begin", "/kickoff", "/agenda", "/deliver", "/scope", "/loose"]

@@ -96,7 +96,7 @@ _WON = (
     Step("deal", 1, {"name": "Big deal", "amount": 5000, "stage": "open", "account": 0}),
     *(Sync(0), Step("win", 1), Sync(1), Sync(2)),
 )
-CRASHES = [Scenario(0, _WON, (Fault("commit", number, "crash before"),)) for number in range(18, 26)]
+CRASHES = [Scenario(0, _WON, (Fault("commit", number, "crash before"),)) for number in range(18, 30)]
 LOCKED = [Scenario(0, _WON, (Fault("write back", 1, "row locked"),))]
 
 
