@@ -152,7 +152,7 @@ def test_what_the_tool_refuses_for_good_waits_with_the_reason_and_nothing_half_d
 
 def test_retry_tries_everything_again_with_the_next_sync(desk: Desk) -> None:
     parked(desk)
-    assert desk.told("retry") == {"retried": 3, "write_back": 0}
+    assert desk.told("retry") == {"retried": 3, "write_back": 0, "messages": 0}
     desk.do("sync")
     assert len(desk.told("status")["parked"]) == 3
     desk.world.tool.faults.clear()
