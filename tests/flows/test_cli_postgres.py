@@ -9,7 +9,7 @@ import pytest
 
 from flows.service import quiet_settings, run_parameters
 from flows.settings import Settings
-from tests.flows.desk import Desk
+from tests.flows.desk import Desk, soon_settled
 
 PASSWORD = "geheim"
 
@@ -79,6 +79,7 @@ def test_an_address_of_another_kind_is_not_taken_for_a_file(desk: Desk) -> None:
 
 
 def test_a_state_moves_to_postgresql_and_back_and_work_goes_on(desk: Desk, url: str) -> None:
+    desk.world.configure(soon_settled())
     with_project(desk)
     there = desk.told("state", "copy", str(desk.state), url)
     assert PASSWORD not in str(there)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.salesforce.auth import store_secret
-from tests.flows.desk import SECRET, TOKEN, Desk, local, wait_for
+from tests.flows.desk import SECRET, TOKEN, Desk, local, soon_settled, wait_for
 
 TASKS = {"Kick off": 1, "Scope": 1, "Done": 1, "Agenda": 1}
 
@@ -56,6 +56,7 @@ HANGS = {
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("stage", HANGS)
 def test_a_signal_is_heeded_even_when_an_answer_hangs_and_the_next_run_goes_on(desk: Desk, stage: str, number: signal.Signals) -> None:
+    desk.world.configure(soon_settled())
     eight_won(desk)
     system, route = HANGS[stage]
     sandbox = desk.world.crm if system == "crm" else desk.world.tool
@@ -69,8 +70,7 @@ def test_a_signal_is_heeded_even_when_an_answer_hangs_and_the_next_run_goes_on(d
 
 
 def test_a_signal_is_heeded_while_it_waits_as_a_rate_limit_asks(desk: Desk) -> None:
-    mapping = local({})["mappings/asana.yaml"].replace("  workspace:", "  late_commit_seconds: 2\n  workspace:")
-    desk.world.configure(local({"mappings/asana.yaml": mapping}))
+    desk.world.configure(soon_settled())
     eight_won(desk)
     limited = desk.world.tool.fault("POST /api/1.0/projects$", "error_before", times=-1, status=429)
     process = desk.start("sync")
