@@ -14,7 +14,7 @@ from state.database import Database
 from state.hub import open_hub
 from state.inbox import Told
 
-_ON_ITS_WAY = timedelta(minutes=2)  # a push may yet come for a change as young as that
+_ON_ITS_WAY = timedelta(seconds=30)  # a push may yet come for a change as young as that
 
 
 @contextmanager

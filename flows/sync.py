@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,10 @@ async def sync(  # noqa: PLR0917 - the form in the UI has them all
     where = settings(Path(folder), state)
     records, told, systems = tuple(only or ()), tuple(pushed or ()), tuple(sources or ())
     options = Options(force=force, approve=approve, since=backfill, only=records, pushed=told, sources=systems)
+    if told:
+        options = replace(
+            options, patience=timedelta()
+        )  # lost answers are settled by whichever run comes when they are due; pushes wait for none
     if not pushed:
         await stand_in()
     await _wait(jitter_seconds)

@@ -64,7 +64,7 @@ async def test_a_change_too_young_for_its_push_is_not_missed(world: World) -> No
     world.tell(told)
     world.clock.move(minutes=30)
     world.win(other)
-    assert (await world.sync(minutes=1)).counts["missed by push"] == 0
+    assert (await world.sync(minutes=0.4)).counts["missed by push"] == 0
     assert world.missed() == 0
 
 
