@@ -73,12 +73,19 @@ async def seen(state: State[Any]) -> tuple[FlowRun, dict[str, Artifact]]:
 
 
 async def tasks_of(state: State[Any]) -> list[tuple[str, str, int]]:
+    """The stages of a run, once the server has heard of all of it: it is told of them behind the run's back."""
     run_id = state.state_details.flow_run_id
     assert run_id is not None
+    before, wanted = None, FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
     async with get_client() as client:
-        runs = await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
-    runs.sort(key=lambda run: str(run.start_time))
-    return [(run.name.rsplit("-", 1)[0], str(run.state_name), run.run_count) for run in runs]
+        for _ in range(100):
+            runs = await client.read_task_runs(flow_run_filter=wanted)
+            told = sorted((str(run.start_time), run.name.rsplit("-", 1)[0], str(run.state_name), run.run_count) for run in runs)
+            if told and told == before and all(run.state is not None and run.state.is_final() for run in runs):
+                break
+            before = told
+            await asyncio.sleep(0.2)
+    return [(name, ended, count) for _, name, ended, count in told]
 
 
 def rows(artifact: Artifact) -> list[dict[str, Any]]:
