@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -23,27 +23,27 @@ from state.subscriptions import Subscribed
 webhooks = typer.Typer(no_args_is_help=True, help="Have systems tell of changes by themselves, keep that up, and see whether they do.")
 Systems = Annotated[list[str] | None, typer.Argument(metavar="SYSTEM", help="Names of mappings. Default: all with a `push:` section.")]
 
+Ask = Callable[[Webhooks, Sequence[str]], Coroutine[Any, Any, Sequence[Asked]]]
+
 
 @webhooks.command()
 def register(systems: Systems = None, folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Ask systems to push to this hub, or say what to do by hand. The hub must be running: some call it at once. Can be repeated."""
-    with advice(as_json):
-        there = where(folder, state)
-        ready = loaded(there)
-        with opened(there, ready) as ours:
-            names = chosen(ready, systems or ())
-            _end(run(ours.register(names)), as_json)
+    _ask(Webhooks.register, systems, folder, state, as_json)
 
 
 @webhooks.command()
 def renew(systems: Systems = None, folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Renew what expires within 36 hours, subscribe to new projects, mend what is broken. `handoff serve` does so every hour."""
+    _ask(Webhooks.renew, systems, folder, state, as_json)
+
+
+def _ask(how: Ask, systems: Systems, folder: Folder, state: StateFile, as_json: Json) -> None:
     with advice(as_json):
         there = where(folder, state)
         ready = loaded(there)
         with opened(there, ready) as ours:
-            names = chosen(ready, systems or ())
-            _end(run(ours.renew(names)), as_json)
+            _end(run(how(ours, chosen(ready, systems or ()))), as_json)
 
 
 @webhooks.command()

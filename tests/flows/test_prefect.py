@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
@@ -18,8 +16,6 @@ from prefect import Flow, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from connectors.base import AuthError, Runtime, utc_now
 from flows import sync as flows
@@ -29,18 +25,15 @@ from tests.flows.desk import Desk, local
 from tests.flows.files import RULES
 from tests.flows.test_cli_channels import RULES_THAT_TELL, telling
 from tests.flows.told import ALERTS
+from tests.prefect_server import MARKS, prefect_server
 
-# Prefect leaves connections to its server to the garbage collector.
-LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
-pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+    with prefect_server():
         yield
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

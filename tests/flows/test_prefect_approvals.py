@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -18,8 +16,6 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_async
-from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from connectors.base import utc_now
 from flows import approving, sync_approval
@@ -29,18 +25,15 @@ from flows.sync_approval import approval, follow
 from state.approvals import Approval
 from tests.flows.desk import Desk
 from tests.flows.test_approvals import ask_at
+from tests.prefect_server import MARKS, prefect_server
 
-# Prefect leaves connections to its server to the garbage collector.
-LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
-pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+    with prefect_server():
         yield
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from uuid import UUID
@@ -14,9 +12,8 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
-from prefect.testing.utilities import prefect_test_harness
 
 from connectors.base import ConnectorError, Runtime, Transient, utc_now
 from engine.model import Hint
@@ -30,18 +27,15 @@ from state import Store
 from state.hub import open_hub
 from state.inbox import Arrivals, Inbox
 from tests.flows.desk import Desk, local, wait_for
+from tests.prefect_server import MARKS, prefect_server
 
-# Prefect leaves connections to its server to the garbage collector.
-LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
-pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+    with prefect_server():
         yield
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

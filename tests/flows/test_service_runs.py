@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from uuid import UUID
@@ -14,23 +12,19 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events.schemas.automations import EventTrigger
 from prefect.runtime import deployment, flow_run
-from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.states import Pending, Running, Scheduled
-from prefect.testing.utilities import prefect_test_harness
 
 from connectors.base import utc_now
 from flows.service_runs import ZOMBIES, close_orphans, prepare, skip_overdue, stand_in, watch_for_zombies
+from tests.prefect_server import MARKS, prefect_server
 
-LOOSE = ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
-pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+    with prefect_server():
         yield
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()
 
 
 @flow(name="work")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +25,7 @@ from hub.hooks import Listening
 from state.hub import open_hub
 from state.inbox import Inbox, Told
 from state.subscriptions import Subscriptions
+from tests import disk
 from tests.flows.desk import wait_for
 from tests.hub import rig
 from tests.hub.rig import Hub, signed, told
@@ -268,16 +267,8 @@ def test_a_disk_that_is_full_refuses_what_comes_and_with_room_again_takes_it(sma
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for little."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    words = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if mount is None or umount is None or subprocess.run([mount, *words], capture_output=True, check=False).returncode != 0:  # noqa: S603
-        pytest.skip("no right to mount a file system here")
-    try:
+    with disk.small_disk(tmp_path / "disk", "1m") as place:
         yield place
-    finally:
-        subprocess.run([umount, "--lazy", str(place)], check=True)  # noqa: S603
 
 
 def test_it_works_the_same_on_postgresql(tmp_path: Path, fresh_state: Callable[[], str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import disk
 from tests.flows.desk import HANDOFF, Desk
 from tests.processes.backfill import Picture, differences, rest, undisturbed, won_deals
 from tests.processes.picture import picture
@@ -29,16 +29,8 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> Picture:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with room for little."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    words = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
-    if mount is None or umount is None or subprocess.run([mount, *words], capture_output=True, check=False).returncode != 0:  # noqa: S603
-        pytest.skip("no right to mount a file system here")
-    try:
+    with disk.small_disk(tmp_path / "disk", "512k") as place:
         yield place
-    finally:
-        subprocess.run([umount, "--lazy", str(place)], check=True)  # noqa: S603
 
 
 def made_good(at: Desk, wanted: Picture) -> None:
