@@ -14,10 +14,11 @@ from flows.service import NIGHTLY
 from flows.sync_reconcile import reconcile
 from tests.flows.desk import Desk
 from tests.flows.test_cli_reconcile import slipped
-from tests.flows.test_prefect import LOOSE, environment, prefect, rows, run, seen, tasks_of
+from tests.flows.test_prefect import environment, prefect, rows, run, seen, tasks_of
+from tests.prefect_server import MARKS
 
 __all__ = ["environment", "prefect"]
-pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in LOOSE]
+pytestmark = MARKS
 
 
 async def test_a_run_tells_what_was_missed_what_is_gone_and_what_people_changed(desk: Desk) -> None:
