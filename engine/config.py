@@ -144,7 +144,7 @@ class Currencies(Section):
     rates: dict[str, Decimal] = Field(default_factory=dict, description="What one unit of each currency is worth in the base currency.")
 
 
-AlertKind = Literal["failed", "refused", "waiting", "approval", "silence", "given_up"]
+AlertKind = Literal["failed", "refused", "waiting", "approval", "silence", "overdue", "given_up"]
 
 
 class Alerts(Section):
@@ -152,7 +152,7 @@ class Alerts(Section):
 
     `failed`: a system cannot be reached or refuses credentials; what may pass by itself is told after half an hour. `refused`: a plan is above
     its limits. `waiting`: something waits for a person. `approval`: a person is asked for approval. `silence`: a system that should tell of its
-    changes has gone quiet. `given_up`: messages to a channel were given up.
+    changes has gone quiet. `overdue`: a scheduled sync does not take place. `given_up`: messages to a channel were given up.
     """
 
     to: list[Name] = Field(min_length=1, description="Channels to tell, of `channels`.")

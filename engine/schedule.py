@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
+from itertools import count
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -46,6 +48,37 @@ def cron(text: str) -> str:
     if words[4] == "*" and not any(_falls(day, month) for day in found[2] for month in found[3]):
         raise ValueError(f"is '{text[:60]}', a day that never comes")
     return " ".join(words)
+
+
+def due_after(one: Schedule, moment: datetime, zone: str) -> datetime:
+    """When it is due next after a moment, jitter aside; where the clocks change in between, the latest that can be meant. In UTC."""
+    if one.every:
+        return moment.astimezone(UTC) + interval(one.every)
+    there = ZoneInfo(zone)
+    wall = _next(one.cron, moment.astimezone(there).replace(tzinfo=None))
+    while not _exists(wall, there):
+        wall = _next(one.cron, wall)  # what it stood for may have been started an hour earlier, which is before `moment`
+    return wall.replace(tzinfo=there, fold=1).astimezone(UTC)
+
+
+def _exists(wall: datetime, there: ZoneInfo) -> bool:
+    """Not in the hour that is left out when the clocks go forward."""
+    return wall.replace(tzinfo=there).astimezone(UTC).astimezone(there).replace(tzinfo=None) == wall
+
+
+def _next(text: str, wall: datetime) -> datetime:
+    """The next time by a clock that is never changed. A day is meant by its date or, where that is said too, by its weekday."""
+    words = text.split()
+    minutes, hours, days, months, weekdays = (sorted(set(_values(word, *field))) for word, field in zip(words, _FIELDS, strict=True))
+    either = words[2] != "*" and words[4] != "*"
+    times = [time(hour, minute) for hour in hours for minute in minutes]
+    for day in (wall.date() + timedelta(days=ahead) for ahead in count()):
+        by_date, by_weekday = day.day in days, bool({day.isoweekday(), day.isoweekday() % 7} & set(weekdays))
+        if day.month in months and (by_date or by_weekday if either else by_date and by_weekday):
+            for found in (datetime.combine(day, each) for each in times):
+                if found > wall:
+                    return found
+    raise AssertionError("every expression that is taken comes to pass")
 
 
 def _falls(day: int, month: int) -> bool:

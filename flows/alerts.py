@@ -12,6 +12,7 @@ from engine.config import AlertKind, Alerts
 from engine.language import escape_markdown
 from engine.model import Notice
 from flows.configuration import Loaded
+from flows.overdue import Overdue
 from flows.waiting import Waiting
 from flows.webhooks import Alarm
 from state import Notices, Store
@@ -22,7 +23,7 @@ from state.approvals import Approval
 PATIENCE = timedelta(minutes=30)
 _DAY = timedelta(days=1)
 _PASSING = (Transient, RateLimited, QuotaExhausted)
-_ENDS: frozenset[AlertKind] = frozenset({"failed", "refused", "silence"})  # that the others are over, a person has seen to
+_ENDS: frozenset[AlertKind] = frozenset({"failed", "refused", "silence", "overdue"})  # that the others are over, a person has seen to
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,16 @@ def raise_alerts(
         return 0
     with store.transaction():
         return sum(teller.tell(one, before) for one, before in news) + sum(teller.end(one) for one in over)
+
+
+def has_news(store: Store, loaded: Loaded, alerts: Sequence[Alert], now: datetime) -> bool:
+    """Whether one of them is to be told by now."""
+    spec = loaded.configuration.rules.alerts
+    if spec is None:
+        return False
+    teller = _Teller(store, spec, now)
+    known = {_source(one.kind, one.subject): one for one in teller.alerts.standing({one.kind for one in alerts})}
+    return any(one.kind in spec.on and teller.is_news(one, known.get(one.source)) for one in alerts)
 
 
 class _Teller:
@@ -159,6 +170,13 @@ def of_approval(one: Approval) -> Alert:
 def of_silence(alarm: Alarm) -> Alert:
     text = f"**{escape_markdown(alarm.name)}**: {escape_markdown(_short(alarm.told))}"
     return Alert("silence", f"{alarm.name} {alarm.kind}", text, alarm.kind)
+
+
+def of_overdue(one: Overdue) -> Alert:
+    since = f"since {one.last:%Y-%m-%d %H:%M} UTC" if one.last else "yet"
+    told = f"**No sync of {escape_markdown(one.name)}** {since}; one was expected {one.expected}, by {one.due:%Y-%m-%d %H:%M} UTC at the latest."
+    ask = "Does `handoff serve`, or a worker, run, and is the deployment not paused in the Prefect UI?"
+    return Alert("overdue", one.name, f"{told}\n\n{ask}")
 
 
 def of_silent_channels(store: Store, now: datetime) -> Iterator[Alert]:

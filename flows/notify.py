@@ -11,7 +11,7 @@ from connectors.base import Ambiguous, ConnectorError, RateLimited, Rejected, Ru
 from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
-from flows import approving, logs
+from flows import approving, logs, overdue
 from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts
 from flows.apply import first
 from flows.configuration import Loaded
@@ -30,22 +30,23 @@ _GIVE_UP = timedelta(hours=24)
 _log = logs.get("notify")
 
 
-async def announce(session: Session, error: BaseException | None, *, digest: str, is_whole: bool) -> Counter[str]:
+async def announce(session: Session, error: BaseException | None, *, digest: str, whole: Collection[str]) -> Counter[str]:
     """Decide what there is to tell of a run that read and decided, and send what is due; gives how many messages were told, are late, were given up.
 
-    `error` is what ended the run, `digest` that of its plan; it `is_whole` unless it looked at some records only. What goes wrong here is logged and
-    left to the next run.
+    `error` is what ended the run, `digest` that of its plan; `whole` are the sources it looked at, none where it looked at some records only.
+    What goes wrong here is logged and left to the next run.
     """
     try:
+        overdue.note(session.store, whole, session.runtime.clock())
         if session.configuration.rules.alerts is not None:
-            _decide(session, error, digest, is_whole=is_whole)
+            _decide(session, error, digest, whole)
         return await deliver(session.store, session.loaded, session.runtime)
     except ConnectorError as trouble:
         _log.warning("nobody told", extra={"error": type(trouble).__name__})
         return Counter()
 
 
-def _decide(session: Session, error: BaseException | None, digest: str, *, is_whole: bool) -> None:
+def _decide(session: Session, error: BaseException | None, digest: str, whole: Collection[str]) -> None:
     now, store = session.runtime.clock(), session.store
     failures = session.gave_out()
     alerts = [alert for name, failure in failures.items() for alert in of_failure(name, failure)]
@@ -53,7 +54,7 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
         alerts += of_failure("run", error)
     about: set[AlertKind] = {"failed", "waiting", "given_up"}
     asks = isinstance(error, UnsafePlan) and error.approval > 0
-    if not asks and (isinstance(error, UnsafePlan) or (is_whole and not alerts)):
+    if not asks and (isinstance(error, UnsafePlan) or (whole and not alerts)):
         about.add("refused")  # a run that failed before, or looked at some records only, does not know
     if isinstance(error, UnsafePlan):
         alerts.append(of_refusal(digest, error.reasons))
@@ -65,6 +66,7 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
         alerts += map(of_silence, alarms(standings(session.loaded, session.hub), now))
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
+    raise_alerts(store, session.loaded, (), now, about={"overdue"}, unsure=set(session.configuration.rules.sources) - set(whole))
     raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))
 
 

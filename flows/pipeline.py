@@ -248,8 +248,8 @@ async def notify(session: Session, options: Options, summary: Summary) -> None:
     """Last of all, once the result is known: tell people what there is to tell. Neither fails a run nor changes what it came to."""
     if session.stop.asked or summary.helps:
         return
-    is_whole = not options.only and not options.pushed
-    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
+    whole = () if options.only or options.pushed else options.sources or tuple(session.configuration.rules.sources)
+    told = await announce(session, summary.error, digest=summary.plan.digest, whole=whole)
     summary.counts.update(told)
     if told["told"] and summary.result == "nothing to do":
         summary.result = "done"

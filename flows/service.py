@@ -42,7 +42,7 @@ def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minute
             when = "syncs as rules.yaml says" if rules.schedules else f"syncs every {minutes} minutes"
             sys.stderr.write(f"Prefect UI: {url}   ({when}; Ctrl-C stops)\n")
         if hub_port is not None:
-            sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port))}\n")
+            sys.stderr.write(f"Hub: {stack.enter_context(hub(where, port=hub_port, minutes=minutes))}\n")
         _serve(where, rules, systems, minutes=minutes, alone=alone)
 
 
@@ -124,10 +124,11 @@ def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
 
 
 @contextmanager
-def hub(where: Settings, *, port: int) -> Iterator[str]:
-    """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL."""
+def hub(where: Settings, *, port: int, minutes: int) -> Iterator[str]:
+    """The hub on loopback, for as long as the block lasts, started again when it dies; gives its URL. It tells of syncs that do not take place, every
+    so many `minutes` where rules.yaml has no schedules."""
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port), "--child"]
+    command = [sys.executable, "-m", "hub", "--folder", str(where.folder), "--port", str(port), "--every", str(minutes), "--child"]
     with Kept(command, where.data / "hub.log") as kept:
         _await_answer(kept.process, f"{url}/healthz", kept.log)
         yield url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +18,9 @@ from connectors.registry import receiver
 from engine.model import Hint
 from flows.configuration import Loaded
 from flows.endpoints import PREFIX, Endpoints, objects
+from flows.overdue import schedules
 from flows.settings import Settings
+from flows.watch import watch
 from hub import web
 from hub.access import Access, People
 from hub.api import api
@@ -50,13 +53,16 @@ def create_app(
     hosts: Iterable[str] = (),
     limits: Limits | None = None,
     seconds: Callable[[], float] = time.monotonic,
+    every: int = 0,
 ) -> web.App:
     """`systems` are those that are listened to, see `listening`. `hosts` are the names the hub goes by besides its public one and loopback;
-    `seconds` counts them, from wherever.
+    `seconds` counts them, from wherever. `every` is how many minutes syncs are apart where rules.yaml has no schedules, 0 for who knows.
 
     Raises ConfigError. Its database must be there, or able to be made; when it goes away later, what comes in is refused until it is back.
     """
-    clock = (runtime or Runtime()).clock
+    runtime = runtime or Runtime()
+    clock = runtime.clock
+    beats = schedules(loaded.configuration.rules, minutes=every)
     inbox, records = (Records(lambda: open_hub(where.state, now=clock())) for _ in range(2))
     ledger = Ledger(lambda arrived: inbox(lambda db: Inbox(db).store(arrived, clock())))
     sessions = Sessions(endpoints.derive("session"), clock)
@@ -83,7 +89,9 @@ def create_app(
     async def life() -> AsyncIterator[None]:
         await inbox(lambda db: db.name)  # what is wrong with the database is known before anybody connects
         ledger.start()
+        watching = asyncio.create_task(watch(where, loaded, beats, runtime))
         yield
+        watching.cancel()
         await ledger.stop()
         await inbox.close()
         await records.close()

@@ -31,6 +31,7 @@ def hub(  # noqa: PLR0917 - the options of a verb are its parameters
     port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8770,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="Believe a proxy on a private address whom it speaks for.")] = False,
     log: Annotated[str, typer.Option("--log", envvar="HANDOFF_LOG")] = "",
+    every: Annotated[int, typer.Option("--every", hidden=True)] = 0,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Take in what systems push and show the pages, until it is stopped."""
@@ -39,14 +40,14 @@ def hub(  # noqa: PLR0917 - the options of a verb are its parameters
     with advice():
         there = where(folder, state)
         logs.configure(log if log in logs.LEVELS else "warning")
-        _run(there, host, port, behind_proxy=behind_proxy)
+        _run(there, host, port, behind_proxy=behind_proxy, every=every)
 
 
-def _run(there: Settings, host: str, port: int, *, behind_proxy: bool) -> None:
+def _run(there: Settings, host: str, port: int, *, behind_proxy: bool, every: int) -> None:
     ready = loaded(there)
     for line in warnings(host, there.hub_url):
         sys.stderr.write(f"{line}\n")
-    app = create_app(there, ready, endpoints(there), systems=listening(ready), hosts=_names(there, host))
+    app = create_app(there, ready, endpoints(there), systems=listening(ready), hosts=_names(there, host), every=every)
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _: asked.append(got))  # the server hears of it first, ends in order and passes it on

@@ -12,7 +12,9 @@ from flows.command.common import Folder, StateFile, advice, loaded, where
 def serve(
     folder: Folder = None,
     state: StateFile = None,
-    every: Annotated[int, typer.Option("--every", min=1, help="Minutes between two syncs, where rules.yaml has no schedules.")] = 5,
+    every: Annotated[
+        int, typer.Option("--every", min=1, max=44640, help="Minutes between two syncs, where rules.yaml has no schedules.")
+    ] = 5,
     port: Annotated[int, typer.Option("--port", help="Port of the Prefect UI, on this machine only.")] = 4200,
     hub_port: Annotated[int, typer.Option("--hub-port", help="Port of the hub, on this machine only.")] = 8770,
     no_hub: Annotated[bool, typer.Option("--no-hub", help="Do not start the hub; it runs elsewhere, or pushes are not used.")] = False,
