@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from connectors.base import StateError
+from state.database import Database
+from state.hub import beside, is_there, open_hub
 from state.store import Store
 
 _TABLES = ("snapshot", "link", "intent", "audit", "run", "recheck", "write_back")
@@ -46,14 +49,31 @@ def verify(store: Store) -> Health:
     return Health(tuple(found), counts)
 
 
-def backup(store: Store, to: Path) -> int:
-    """A consistent copy, also while a writer works; gives its size in bytes. Never overwrites."""
+def backup(store: Store, to: Path, now: datetime) -> dict[Path, int]:
+    """Consistent copies of a state file and of the hub's beside it, if there is one, also while writers work; gives their sizes in bytes.
+
+    All or nothing, and never over a file that is there. A server's raises StateError.
+    """
+    if beside(to).exists():
+        raise StateError(f"cannot write {beside(to)} (File exists); name a new file")
+    with ExitStack() as stack:
+        copies = {to: write_copy(store.db, to)}
+        stack.callback(to.unlink)  # unless all of it comes to be
+        if isinstance(store.where, Path) and is_there(store.where):
+            with closing(open_hub(store.where, now=now)) as hub:
+                copies[beside(to)] = write_copy(hub, beside(to))
+        stack.pop_all()
+    return copies
+
+
+def write_copy(db: Database, to: Path) -> int:
+    """A consistent copy of one file, also while a writer works; gives its size in bytes. Never overwrites."""
     try:
         to.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise StateError(f"cannot write {to} ({error.strerror}); name a new file in a folder you may write to") from error
     try:
-        store.db.backup(to)
+        db.backup(to)
     except StateError:
         to.unlink()
         raise

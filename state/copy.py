@@ -4,44 +4,69 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from connectors.base import StateError
 from state.codec import stamp
 from state.database import Database
+from state.hub import is_there, open_hub
 from state.leases import READER
-from state.schema import KEYS
+from state.schema import HUB_KEYS, KEYS
 from state.store import Store
 
 Row = tuple[Any, ...]
 Content = tuple[int, str]  # rows and a digest of them: equal for equal rows, whatever the engine
 Progress = Callable[[str, int, int], None]
 _BATCH = 1000
+_KEYS = {**KEYS, **HUB_KEYS}
 _TABLES = [table for table in KEYS if table != "lease"]  # who works on what is of the moment
-_NUMBERED = (("intent", "seq"), ("audit", "id"))
+_NUMBERED = {"intent": "seq", "audit": "id", "approval": "number"}
 
 
 def copy(source: Store, target: Store, *, now: datetime, progress: Progress = lambda *_: None) -> Mapping[str, int]:
-    """Copy every table, one transaction on each side, and compare what arrived with what left; gives the rows of each table.
+    """Copy every table, the hub's too, one transaction on each side, and compare what arrived with what left; gives the rows of each table.
 
     Raises StateError when somebody works on the source, when the target is not empty, or when the two differ afterwards; the target is then
     as it was before. `progress` hears of a table, the rows that just went over and how many there are in all.
     """
     with target.transaction() as into:
         into.execute("INSERT INTO lease (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (READER,))  # whoever would begin here waits
-        _refuse_full(target)
-        with source.db.snapshot():
-            _refuse_busy(source, now)
-            sent = {table: _carry(source.db, into, table, progress) for table in _TABLES}
-        for table, content in sent.items():
-            if _content(into, table) != content:
-                raise StateError(
-                    f"{table} did not arrive in {into.name} as it left {source.db.name}; nothing was copied. Is anybody writing to it?"
-                )
-        for table, column in _NUMBERED:
-            into.count_on(table, column)
+        _refuse_full(into, _TABLES)
+        _refuse_full_hub(target.where, now)
+        _refuse_busy(source, now)
+        rows = _moved(source.db, into, _TABLES, progress)
+        return {**rows, **_copy_hub(source.where, target.where, now, progress)}  # last: it is short, and commits before this does
+
+
+def _copy_hub(source: Path | str, target: Path | str, now: datetime, progress: Progress) -> Mapping[str, int]:
+    if not is_there(source):
+        return {}
+    with closing(open_hub(source, now=now)) as ours, closing(open_hub(target, now=now)) as theirs, theirs.atomic():
+        _refuse_full(theirs, HUB_KEYS)
+        return _moved(ours, theirs, HUB_KEYS, progress)
+
+
+def _refuse_full_hub(target: Path | str, now: datetime) -> None:
+    if is_there(target):
+        with closing(open_hub(target, now=now)) as theirs:
+            _refuse_full(theirs, HUB_KEYS)
+
+
+def _moved(source: Database, into: Database, tables: Iterable[str], progress: Progress) -> Mapping[str, int]:
+    """Copied and compared, the rows of each. Raises StateError."""
+    with source.snapshot():
+        sent = {table: _carry(source, into, table, progress) for table in tables}
+    for table, content in sent.items():
+        if _content(into, table) != content:
+            raise StateError(
+                f"{table} did not arrive in {into.name} as it left {source.name}; nothing was copied. Is anybody writing to it?"
+            )
+        if table in _NUMBERED:
+            into.count_on(table, _NUMBERED[table])
     return {table: count for table, (count, _) in sent.items()}
 
 
@@ -51,10 +76,10 @@ def _refuse_busy(source: Store, now: datetime) -> None:
         raise StateError(f"state {source.db.name} is at work ({busy[0]}); stop every process that uses it, wait a minute, and copy then")
 
 
-def _refuse_full(target: Store) -> None:
-    for table in _TABLES:
-        if target.db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - a name of ours
-            raise StateError(f"state {target.db.name} is not empty; copy to a new file, schema or database")
+def _refuse_full(target: Database, tables: Iterable[str]) -> None:
+    for table in tables:
+        if target.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - a name of ours
+            raise StateError(f"state {target.name} is not empty; copy to a new file, schema or database")
 
 
 def _carry(source: Database, into: Database, table: str, progress: Progress) -> Content:
@@ -83,7 +108,7 @@ def _content(database: Database, table: str, each: Callable[[Sequence[Row]], Non
 
 def _rows(database: Database, table: str) -> Iterator[Row]:
     """As any engine can hold them: without NUL."""
-    for row in database.stream(f"SELECT {', '.join(_columns(database, table))} FROM {table} ORDER BY {KEYS[table]}"):  # noqa: S608
+    for row in database.stream(f"SELECT {', '.join(_columns(database, table))} FROM {table} ORDER BY {_KEYS[table]}"):  # noqa: S608
         yield tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in row)
 
 

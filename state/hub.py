@@ -16,5 +16,15 @@ def open_hub(state: Path | str, *, now: datetime, read_only: bool = False) -> Da
 
 
 def place(state: Path | str) -> Path | str:
-    """`handoff.db` → `handoff.hub.db`; on a server the two share a database."""
-    return state.with_name(f"{state.stem}.hub{state.suffix}") if isinstance(state, Path) else state
+    """On a server the two share a database."""
+    return beside(state) if isinstance(state, Path) else state
+
+
+def beside(state: Path) -> Path:
+    """`handoff.db` → `handoff.hub.db`"""
+    return state.with_name(f"{state.stem}.hub{state.suffix}")
+
+
+def is_there(state: Path | str) -> bool:
+    """Whether a state has one already; on a server its tables are there, or will be."""
+    return not isinstance(state, Path) or beside(state).exists()

@@ -78,7 +78,8 @@ class Embedded:
             yield from self._db.conn.execute(statement)
 
     def check(self) -> list[str]:
-        return [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        with _explained(self.path):
+            return [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
 
     def backup(self, to: Path) -> None:
         with _explained(to), closing(sqlite3.connect(to)) as copy:

@@ -41,10 +41,12 @@ def backup_state(
     state: StateFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write a consistent copy of a state file, also while a sync runs."""
+    """Write a consistent copy of a state file, and of the hub's beside it, also while a sync runs."""
     with advice(as_json), open_store(where(folder, state), read_only=True) as store:
-        size = backup(store, to)
-        Screen(as_json).show(Text(f"Wrote {to}, {size:,} bytes."), {"file": str(to), "bytes": size})
+        sizes = backup(store, to, utc_now())
+        told = "".join(f"Wrote {path}, {size:,} bytes.\n" for path, size in sizes.items())
+        files = [{"file": str(path), "bytes": size} for path, size in sizes.items()]
+        Screen(as_json).show(Text(told.rstrip()), {**files[0], "files": files})
 
 
 @keeping.command("restore")
@@ -61,10 +63,18 @@ def restore_state(
             raise StateError(
                 "this state is on a PostgreSQL server; restore it there, or `handoff state copy` the file into an empty schema"
             )
-        kept = restore(copy_, place, now=utc_now())
-        told = f" What stood there is {kept}." if kept else ""
-        text = Text(f"{copy_} is now the state.{told} The next sync looks in the tools for what was made since, before it makes anything.")
-        Screen(as_json).show(text, {"state": str(place), "from": str(copy_), "kept": str(kept or "")})
+        done = restore(copy_, place, now=utc_now())
+        kept = "".join(f" What stood there is {path}." for path in done.kept[:1])
+        text = f"{copy_} is now the state.{kept} The next sync looks in the tools for what was made since, before it makes anything."
+        hub = f"\n{_HUB_IS_BACK}" if done.hub else ""
+        data = {"state": str(place), "from": str(copy_), "kept": str(next(iter(done.kept), "")), "hub": done.hub}
+        Screen(as_json).show(Text(f"{text}{hub}"), data)
+
+
+_HUB_IS_BACK = (
+    "The hub's part was put back as well. What happened to it since is not known: look through `handoff access` for tokens that were taken away,"
+    " through `handoff approvals` for plans that were answered, and run `handoff webhooks renew`."
+)
 
 
 @keeping.command("compact")

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import state.copy
 from connectors.base import StateError
-from engine.model import Action, Item, WriteBack
+from engine.model import Action, Hint, Item, WriteBack
 from state import Intent, Leases, Note, Outbox, Outcome, Snapshot, Store
+from state.approvals import Approvals, Question
 from state.care import verify
 from state.copy import copy
-from state.schema import KEYS
+from state.hub import open_hub
+from state.inbox import Arrivals, Inbox
+from state.schema import HUB_KEYS, KEYS
+from state.subscriptions import Subscriptions
+from state.tokens import Tokens
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 Place = Path | str
@@ -57,6 +64,25 @@ def fill(store: Store) -> None:
     store.db.execute("INSERT INTO alert (kind, subject, mark, text, since, told_at) VALUES ('failed', 'asana', '', 'x', '', '')")
 
 
+def fill_hub(place: Place) -> None:
+    with closing(open_hub(place, now=NOW)) as db:
+        told = Arrivals()
+        told.add("salesforce", [Hint("deal", name) for name in ("z", "Z", "é", "数据")], events=4)
+        told.refuse("asana", "signature")
+        Inbox(db).store(told, NOW)
+        Subscriptions(db).await_handshake("asana", "1", NOW)
+        assert Subscriptions(db).keep_secret("asana", "1", "sealed", NOW)
+        for subject in ("salesforce:deal:1", "run"):
+            Approvals(db).ask(Question(subject, "digest", "Größe 数据", ["it's large"], {"a": [1]}), NOW, NOW + timedelta(days=3))
+        Approvals(db).decide(1, "rejected", by="Mia", words="no", now=NOW)
+        Tokens(db).add("mia", "approver", "secret", NOW)
+
+
+def hub_rows(place: Place) -> Mapping[str, list[Any]]:
+    with closing(open_hub(place, now=NOW)) as db:
+        return {table: sorted(map(repr, db.execute(f"SELECT * FROM {table}"))) for table in HUB_KEYS}  # noqa: S608
+
+
 def birth(item: Item) -> Action:
     return Action("create", item, "asana", "s", "b", "deal.won", NOW, "rule", "why")
 
@@ -72,9 +98,56 @@ def test_every_row_of_every_table_arrives(places: tuple[Place, Place]) -> None:
         told: list[tuple[str, int, int]] = []
         counts = copy(source, target, now=NOW, progress=lambda *step: told.append(step))
         assert rows(target) == rows(source)
-        assert counts == {table: len(found) for table, found in rows(source).items()}
-        assert all(counts.values())
+        assert {table: counts[table] for table in rows(source)} == {table: len(found) for table, found in rows(source).items()}
+        assert all(rows(source).values())
         assert [step for step in told if step[0] == "link"] == [("link", 1000, 1600), ("link", 600, 1600)]
+
+
+def test_what_the_hub_knows_arrives_with_it_and_goes_on(places: tuple[Place, Place]) -> None:
+    fill_hub(places[0])
+    source, target = (Store(place, now=NOW) for place in places)
+    with source, target:
+        fill(source)
+        counts = copy(source, target, now=NOW)
+    assert hub_rows(places[1]) == hub_rows(places[0])
+    assert counts.items() >= {table: len(found) for table, found in hub_rows(places[0]).items()}.items()
+    assert all(counts.values())
+    with closing(open_hub(places[1], now=NOW)) as db:
+        assert [one.number for one in Approvals(db).waiting(NOW)] == [2]
+        asked = Approvals(db).ask(Question("salesforce:deal:2", "d", "", [], {}), NOW, NOW + timedelta(days=1))
+        assert asked.number == 3
+        assert Subscriptions(db).get("asana", "1").sealed == "sealed"
+
+
+def test_a_place_with_a_hub_of_its_own_is_left_as_it_is(places: tuple[Place, Place]) -> None:
+    fill_hub(places[1])
+    before = hub_rows(places[1])
+    source, target = (Store(place, now=NOW) for place in places)
+    with source, target:
+        fill(source)
+        with pytest.raises(StateError, match="is not empty"):
+            copy(source, target, now=NOW)
+        assert not any(rows(target).values())
+    assert hub_rows(places[1]) == before
+
+
+def test_where_what_the_hub_knows_arrives_otherwise_nothing_does(places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_hub(places[0])
+    source, target = (Store(place, now=NOW) for place in places)
+    carry = state.copy._carry
+
+    def losing(ours: Any, theirs: Any, table: str, progress: Any) -> Any:
+        content = carry(ours, theirs, table, progress)
+        theirs.execute("DELETE FROM approval") if table == "approval" else None
+        return content
+
+    monkeypatch.setattr(state.copy, "_carry", losing)
+    with source, target:
+        fill(source)
+        with pytest.raises(StateError, match="approval did not arrive"):
+            copy(source, target, now=NOW)
+        assert not any(rows(target).values())
+    assert not any(hub_rows(places[1]).values())
 
 
 def test_work_goes_on_where_it_arrived(places: tuple[Place, Place]) -> None:

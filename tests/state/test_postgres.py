@@ -170,5 +170,5 @@ def test_without_psycopg_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_a_backup_of_a_server_is_its_own_business(url: str, tmp_path: Path) -> None:
     with Store(url, now=NOW) as store, pytest.raises(StateError, match="pg_dump"):
-        backup(store, tmp_path / "copy.db")
+        backup(store, tmp_path / "copy.db", NOW)
     assert not (tmp_path / "copy.db").exists()
