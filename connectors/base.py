@@ -338,6 +338,11 @@ class Progress:
     due_on: date | None = None
     archived: bool = False
 
+    @property
+    def is_complete(self) -> bool:
+        """Called so, or all that is to be done is done."""
+        return self.completed or 0 < self.total == self.done
+
 
 @dataclass(frozen=True, slots=True)
 class Changed:

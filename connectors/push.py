@@ -132,6 +132,17 @@ class Subscribe(Protocol):
     ) -> Sequence[Subscription]: ...
 
 
+class Unsubscribe(Protocol):
+    """Have resources told of no more, by whatever leads to this hub; gives those of which that is certain now, also where there was nothing.
+
+    Harmless to repeat. Raises ConnectorError for what concerns all of them.
+    """
+
+    async def __call__(
+        self, connection: Any, settings: Any, place: Place, resources: Sequence[str], *, runtime: Runtime
+    ) -> Sequence[str]: ...
+
+
 # What every `receive` needs
 
 

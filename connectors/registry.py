@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel
 
 from connectors.base import Runtime, Source, Target
-from connectors.push import PushSettings, Receive, Subscribe
+from connectors.push import PushSettings, Receive, Subscribe, Unsubscribe
 from engine.model import CrmKind, Read
 
 SYSTEMS: Mapping[str, str] = {
@@ -96,6 +96,11 @@ def subscriber(system: str) -> Subscribe | None:
 def looker(system: str) -> Subscribe | None:
     """How to look at what a system holds for us; None when it does not say."""
     return cast("Subscribe", import_module(SUBSCRIBES[system]).subscriptions) if system in SUBSCRIBES else None
+
+
+def unsubscriber(system: str) -> Unsubscribe | None:
+    """How to have single resources told of no more; None for a system where that is of no use."""
+    return cast("Unsubscribe | None", getattr(import_module(SUBSCRIBES[system]), "unsubscribe", None)) if system in SUBSCRIBES else None
 
 
 def heartbeat(system: str) -> timedelta | None:

@@ -52,7 +52,7 @@ def note(session: Session, link: Link, progress: Progress) -> None:
 def overall(session: Session, parts: Sequence[Link]) -> Progress:
     """All parts as one: tasks are added up, the status is the worst of those not complete, and it is complete when all are."""
     every = [_noted(session, link) for link in parts]
-    going = [one for one in every if not (one.completed or (one.total and one.done == one.total))]
+    going = [one for one in every if not one.is_complete]
     status = next((each for each in _WORST if any(one.status == each for one in going)), None)
     total = sum(one.total for one in every)
     done = sum(one.done for one in every) if going else total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,14 +13,15 @@ from urllib.parse import urlsplit
 
 from connectors.base import AuthError, ConfigError, ConnectorError, Rejected, Runtime
 from connectors.push import Endpoint, Place, Subscription
-from connectors.registry import looker, steps, subscriber
+from connectors.registry import looker, steps, subscriber, unsubscriber
 from engine.hints import suggest
 from engine.model import Problem
 from flows import logs
 from flows.configuration import Loaded, at, load
 from flows.endpoints import Endpoints, endpoints, objects
+from flows.finished import finished
 from flows.settings import Settings
-from state import Outbox, Store
+from state import Link, Outbox, Store
 from state.database import Database
 from state.hub import open_hub
 from state.inbox import Inbox
@@ -49,12 +50,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """The pushes of one configuration. `projects` are the projects people see, by tool; `db` is the hub's."""
+    """The pushes of one configuration. `projects` are the projects people see, by tool, `finished` those of them that are; `db` is the hub's."""
 
     loaded: Loaded
     endpoints: Endpoints
     db: Database
     projects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    finished: Mapping[str, Sequence[str]] = field(default_factory=dict)
     runtime: Runtime = field(default_factory=Runtime)
 
     async def register(self, names: Sequence[str]) -> list[Asked]:
@@ -84,7 +86,13 @@ class Webhooks:
     def resources(self, name: str) -> list[str]:
         """What is to be told of: a CRM's objects that are read, the projects that people see in a tool."""
         read = objects(self.loaded, name) if name in self.loaded.configuration.rules.sources else ()
-        return [*read, *(self.projects.get(name, ()) if name in self.loaded.targets else ())]
+        shown = self.projects.get(name, ()) if name in self.loaded.targets else ()
+        rest = set(self.resting(name))
+        return [*read, *(project for project in shown if project not in rest)]
+
+    def resting(self, name: str) -> Sequence[str]:
+        """Finished projects of a tool that is not to tell of them any more."""
+        return self.finished.get(name, ()) if unsubscriber(self.system(name)) else ()
 
     async def _ask(self, name: str, *, looking: bool = False) -> Asked:
         system, endpoint = self.system(name), self.endpoint(name)
@@ -93,6 +101,8 @@ class Webhooks:
             return Asked(name, system, endpoint.url, steps=_filled(steps(system), endpoint))
         try:
             found = await self._subscribed(name, how)
+            if not looking:
+                await self._release(name)
         except ConnectorError as error:
             return Asked(name, system, endpoint.url, error=self._told(name, error))
         return Asked(name, system, endpoint.url, subscriptions=tuple(found))
@@ -106,10 +116,19 @@ class Webhooks:
         self._keep(name, [Subscribed(name, one.resource, one.id, "", one.expires_at, now, one.healthy, one.detail) for one in found])
         return found
 
+    async def _release(self, name: str) -> None:
+        """Have finished projects told of no more."""
+        how, held = unsubscriber(self.system(name)), Subscriptions(self.db)
+        known = {one.resource for one in held.all(name)}.intersection(self.resting(name))
+        if how is not None and known:
+            place, settings = self._place(name), self.loaded.pushes[name]
+            held.forget(name, await how(self.loaded.connections[name], settings, place, sorted(known), runtime=self.runtime))
+
     def _keep(self, name: str, found: Sequence[Subscribed]) -> None:
         held = Subscriptions(self.db)
         held.save(found, self.runtime.clock())
-        held.forget(name, {one.resource for one in held.all(name)} - {one.resource for one in found})
+        known = {one.resource for one in held.all(name)}
+        held.forget(name, known - {one.resource for one in found} - set(self.resting(name)))
 
     def _told(self, name: str, error: ConnectorError) -> ConnectorError:
         """An error of one system, with its name and its place. One that does not go away by itself is kept, for whoever looks later."""
@@ -143,7 +162,7 @@ def opened(where: Settings, loaded: Loaded, runtime: Runtime | None = None) -> I
     world = runtime or Runtime()
     _check_address(where.hub_url)
     with closing(open_hub(where.state, now=world.clock())) as db:
-        yield Webhooks(loaded, endpoints(where), db, _visible(where, world.clock()), world)
+        yield Webhooks(loaded, endpoints(where), db, *_visible(where, world.clock()), world)
 
 
 async def keep_up(where: Settings, runtime: Runtime, every: timedelta = timedelta(hours=1)) -> None:
@@ -180,14 +199,18 @@ def _check_address(url: str) -> None:
         raise ConfigError([Problem(f"HANDOFF_HUB_URL is not encrypted: {url}", hint="whoever listens could push, too; use https")])
 
 
-def _visible(where: Settings, now: datetime) -> dict[str, list[str]]:
-    """The projects people see, by tool; none before there is a state."""
-    found: dict[str, list[str]] = {}
+def _visible(where: Settings, now: datetime) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The projects people see, by tool, and those of them that are finished; none before there is a state."""
     if isinstance(where.state, Path) and not where.state.exists():
-        return found
+        return {}, {}
     with Store(where.state, now=now, read_only=True) as store:
-        for link in Outbox(store).published():
-            found.setdefault(link.target, []).append(link.remote_id)
+        return _by_tool(Outbox(store).published()), _by_tool(finished(store, now))
+
+
+def _by_tool(links: Iterable[Link]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for link in links:
+        found.setdefault(link.target, []).append(link.remote_id)
     return found
 
 

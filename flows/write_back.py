@@ -8,6 +8,7 @@ from functools import partial
 
 from connectors.base import AuthError, ConnectorError, Gone, LeaseLost, Progress, QuotaExhausted, Rejected, Source, StateError, Target
 from engine.model import CrmKind, Value, WriteBack
+from flows import finished
 from flows.parts import family, link_parts, note, overall
 from flows.session import Session
 from state import Link
@@ -46,6 +47,7 @@ async def _follow(session: Session, target: Target) -> Mapping[str, int]:
     fresh = session.outbox.news(target.system)
     with session.reader.transaction():
         for progress in seen:
+            finished.note(session, links[progress.project], progress)
             _want(session, links[progress.project], progress)
         for link in fresh:
             if link.remote_id not in links:
@@ -83,8 +85,7 @@ def _is_first(session: Session, link: Link) -> bool:
 
 
 def _values(link: Link, progress: Progress) -> Mapping[str, Value]:
-    done = progress.total > 0 and progress.done == progress.total
-    status = "complete" if progress.completed or done else progress.status or "in_progress"
+    status = "complete" if progress.is_complete else progress.status or "in_progress"
     percent = 100 * progress.done // progress.total if progress.total else 0
     return {"project_url": link.url, "project_status": status, "progress": percent, "project_key": link.item.key}
 

@@ -50,6 +50,15 @@ async def subscriptions(
         return await asana.each(resources, place, make=False)
 
 
+async def unsubscribe(
+    connection: Connection, settings: PushSettings, place: Place, resources: Sequence[str], *, runtime: Runtime
+) -> Sequence[str]:
+    """See `connectors.push.Unsubscribe`."""
+    del settings
+    async with _asana(connection, runtime) as asana:
+        return [gid for gid in resources if await asana.release(gid, place)]
+
+
 def _asana(connection: Connection, runtime: Runtime) -> _Asana:
     judge = Judge()
     return _Asana(Api(reach(connection, judge, runtime), judge), connection.workspace)
@@ -107,6 +116,19 @@ class _Asana:
             made = await self.api.one(post("/webhooks", wanted))
         shaken = bool((await place(project)).secret)
         return Subscription(project, str(made["data"]["gid"]), healthy=shaken, detail="" if shaken else _UNSHAKEN)
+
+    async def release(self, project: str, place: Place) -> bool:
+        """Whether nothing of it leads here any more. What is wrong with one project is left for another time."""
+        endpoint = await place(project)
+        try:
+            for hook in await self.api.every("/webhooks", _FIELDS, workspace=self.workspace, resource=project):
+                if _is_ours(hook, endpoint):
+                    await self._remove(hook)
+        except Gone:
+            return True
+        except (Rejected, Transient, Ambiguous, RateLimited):
+            return False
+        return True
 
     async def _duplicate(self, project: str, endpoint: Endpoint, refusal: Rejected) -> Json:
         """The webhook that stands in the way: made meanwhile, or not listed before."""

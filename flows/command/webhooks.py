@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -65,8 +66,10 @@ def status(
             stand = [one for one in standings(ready, ours.db) if one.name in names]
             wrong = alarms(stand, utc_now())
             addresses = {name: ours.endpoint(name).url if reveal else masked(ours.endpoint(name).url) for name in names}
+            resting = {name: len(ours.resting(name)) for name in names}
             strays = sum(count for (name, _), count in Inbox(ours.db).refusals().items() if not name)
-        Screen(as_json).show(_status(stand, wrong, addresses, strays), _status_data(stand, wrong, addresses, strays))
+        seen = Seen(stand, wrong, addresses, resting, strays)
+        Screen(as_json).show(_status(seen), _status_data(seen))
         if wrong or failed:
             raise typer.Exit(exit_of(failed[0]) if failed else Exit.ATTENTION)
 
@@ -124,18 +127,29 @@ def _error(error: ConnectorError | None) -> Mapping[str, Any] | None:
     return failure(error, exit_of(error), str(error)) if error is not None else None
 
 
-def _status(stand: Sequence[Standing], wrong: Sequence[Alarm], addresses: Mapping[str, str], strays: int) -> RenderableType:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How it stands. `resting` are how many finished projects need no push, `strays` what came to no address."""
+
+    stand: Sequence[Standing]
+    wrong: Sequence[Alarm]
+    addresses: Mapping[str, str]
+    resting: Mapping[str, int]
+    strays: int
+
+
+def _status(seen: Seen) -> RenderableType:
     parts: list[RenderableType] = []
     now = utc_now()
-    for one in stand:
-        lines = [addresses[one.name], _held(one.subscriptions, now), *_came(one, now)]
+    for one in seen.stand:
+        lines = [seen.addresses[one.name], _held(one.subscriptions, now), _rest(seen.resting[one.name]), *_came(one, now)]
         parts += [
             show.entries(
                 f"{one.name}{f' ({one.system})' if one.system != one.name else ''}", [(Text(line), ()) for line in lines if line], empty=""
             )
         ]
-    parts += [Text(f"{strays:,} deliveries went to no address of this hub.", style="dim")] if strays else []
-    told = [Text(f"! {alarm}", style="yellow") for alarm in wrong] or [Text("Nothing is wrong.", style="green")]
+    parts += [Text(f"{seen.strays:,} deliveries went to no address of this hub.", style="dim")] if seen.strays else []
+    told = [Text(f"! {alarm}", style="yellow") for alarm in seen.wrong] or [Text("Nothing is wrong.", style="green")]
     return Group(*parts, Text(), *told)
 
 
@@ -148,6 +162,10 @@ def _held(held: Sequence[Subscribed], now: datetime) -> str:
     parts += [f"until {min(ends):%Y-%m-%d %H:%M} UTC"] if ends else []
     parts += [f"looked at {_ago(min(checked), now)}"] if checked else []
     return ", ".join(parts)
+
+
+def _rest(count: int) -> str:
+    return f"{show.counted(count, 'finished project')} without; polling notices if one is taken up again" if count else ""
 
 
 def _came(one: Standing, now: datetime) -> list[str]:
@@ -172,10 +190,12 @@ def _ago(at: datetime, now: datetime) -> str:
     return f"{minutes} min ago" if minutes < 120 else f"{minutes // 60} h ago" if minutes < 2880 else f"{minutes // 1440} days ago"
 
 
-def _status_data(stand: Sequence[Standing], wrong: Sequence[Alarm], addresses: Mapping[str, str], strays: int) -> Mapping[str, Any]:
-    systems = [{**_standing_data(one), "address": addresses[one.name]} for one in stand]
-    told = [{"name": alarm.name, "kind": alarm.kind, "told": alarm.told} for alarm in wrong]
-    return {"systems": systems, "alarms": told, "to_no_address": strays}
+def _status_data(seen: Seen) -> Mapping[str, Any]:
+    systems = [
+        {**_standing_data(one), "address": seen.addresses[one.name], "finished_projects": seen.resting[one.name]} for one in seen.stand
+    ]
+    told = [{"name": alarm.name, "kind": alarm.kind, "told": alarm.told} for alarm in seen.wrong]
+    return {"systems": systems, "alarms": told, "to_no_address": seen.strays}
 
 
 def _standing_data(one: Standing) -> Mapping[str, Any]:

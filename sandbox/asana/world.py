@@ -65,6 +65,9 @@ class World(State):
     def complete_task(self, gid: str, by: str) -> None:
         tasks.change(self, self.tasks[gid], {"completed": True}, by)
 
+    def reopen_task(self, gid: str, by: str) -> None:
+        tasks.change(self, self.tasks[gid], {"completed": False}, by)
+
     def move_task(self, gid: str, section: str, by: str) -> None:
         """A person drags a task into another section."""
         sections.put_in(self, self.tasks[gid], self.sections[section], {}, by, otherwise=0)

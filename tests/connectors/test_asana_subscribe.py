@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.asana import Connection
-from connectors.asana.subscribe import subscribe, subscriptions
+from connectors.asana.subscribe import subscribe, subscriptions, unsubscribe
 from connectors.base import AuthError, Runtime
 from connectors.push import PushSettings, Subscription
 from sandbox.web import Reply, Sandbox, serve
@@ -32,6 +32,9 @@ class Tool:
         runtime = Runtime(clock=self.rig.clock)
         found = await how(self._connection, PushSettings(), self.hub.place, projects, until=self.rig.clock(), runtime=runtime)
         return sorted(found, key=lambda one: projects.index(one.resource))
+
+    async def release(self, projects: Sequence[str]) -> Sequence[str]:
+        return await unsubscribe(self._connection, PushSettings(), self.hub.place, projects, runtime=Runtime(clock=self.rig.clock))
 
     def counts(self) -> dict[str, int]:
         return {name: count for name, count in self.rig.app.calls.items() if "webhooks" in name}
@@ -166,3 +169,17 @@ async def test_a_token_that_is_refused_stops_all_of_it() -> None:
         it.world.revoke(it.world.token)
         with pytest.raises(AuthError):
             await it.ask(projects)
+
+
+async def test_single_projects_are_told_of_no_more_and_nothing_of_anybody_elses_is_touched() -> None:
+    async with tool() as it:
+        over, kept = [await it.rig.project(), await it.rig.project()]
+        await it.ask([over, kept])
+        it.hub.awaited.append(over)
+        theirs = await it.rig.ask("POST", "/webhooks", {"resource": over, "target": f"{it.hub.url}/hooks/other/x/{over}"})
+        assert await it.release([over]) == [over]
+        assert {hook["resource"]: gid for gid, hook in it.world.webhooks.items() if gid != theirs.data["gid"]}.keys() == {kept}
+        assert theirs.data["gid"] in it.world.webhooks
+        assert await it.release([over]) == [over]
+        it.rig.box.fault("GET /api/1.0/webhooks", "error_before", times=-1, status=403)
+        assert await it.release([kept]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from engine.model import Hint
 from flows.settings import Settings
 from flows.subscribing import keep_up
 from flows.webhooks import Standing, alarms
+from state.codec import stamp
 from state.hub import open_hub
 from state.inbox import Arrivals, Feed, Inbox
 from state.subscriptions import Subscribed, Subscriptions
@@ -119,6 +121,45 @@ def test_from_being_asked_to_a_hint_over_tcp(office: Office) -> None:
     assert [one["healthy"] for one in lost[0]["subscriptions"]] == [False, False]  # the hub still has the old secret
     assert "handshake" in lost[0]["subscriptions"][0]["detail"]
     assert [one["healthy"] for one in office.desk.told("webhooks", "renew")[0]["subscriptions"]] == [True, True]
+
+
+def test_a_finished_project_is_told_of_no_more_and_again_when_it_is_taken_up(office: Office) -> None:
+    world, state = office.world, office.desk.state
+    won(office.desk, 2)
+    office.desk.do("sync")
+    project, other = world.projects()
+    office.open()
+    office.desk.told("webhooks", "register", "asana")
+    tasks = [task["gid"] for task in world.board.tasks_of(project)]
+
+    def age(days: int) -> None:
+        """A week goes by."""
+        with closing(sqlite3.connect(state)) as db, db:
+            then = stamp(datetime.now(UTC) - timedelta(days=days))
+            db.execute("UPDATE meta SET value = ? WHERE key LIKE 'complete:%' AND value <> ''", (then,))
+
+    def renewed() -> tuple[set[str], int]:
+        office.desk.told("webhooks", "renew", "asana")
+        [stands] = office.desk.told("webhooks", "status", "asana")["systems"]
+        hooks = {hook["resource"] for hook in world.board.webhooks.values()}
+        assert hooks == {one["resource"] for one in stands["subscriptions"]}
+        return hooks, stands["finished_projects"]
+
+    for task in tasks:
+        world.board.complete_task(task, by=world.person)
+    office.desk.do("sync")
+    assert renewed() == ({project, other}, 0)
+    age(6)
+    assert renewed() == ({project, other}, 0)
+    age(8)
+    assert renewed() == ({other}, 1)
+    assert renewed() == ({other}, 1)
+    assert "1 finished project without" in office.desk.do("webhooks", "status", "--check").stdout
+    assert office.desk.do("webhooks", "status", "asana", "--check").exit_code == 0
+
+    world.board.reopen_task(tasks[0], by=world.person)
+    office.desk.do("sync")
+    assert renewed() == ({project, other}, 0)
 
 
 def test_without_a_hub_that_answers_it_says_what_is_wrong_and_what_to_do(office: Office) -> None:
