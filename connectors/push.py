@@ -93,6 +93,10 @@ class PushSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
+    system: Literal["generic"] | None = Field(
+        None,
+        description="`generic`: understood as webhooks of any system are, whatever the connector understands; the keys are those of `generic`.",
+    )
     silence_hours: float = Field(
         2, gt=0, description="Hours without a delivery after which it is an alarm that polling found changes nobody had told of."
     )

@@ -83,6 +83,11 @@ def push_settings(system: str) -> type[PushSettings] | None:
     return cast("type[PushSettings]", module.Settings) if module else None
 
 
+def pushed_by(system: str, push: Mapping[str, Any]) -> str:
+    """Whose webhooks a system's `push:` section is about: its own, unless it says otherwise."""
+    return str(push.get("system") or system)
+
+
 def receiver(system: str) -> Receive:
     """How deliveries of a system are read. Raises KeyError for one without push."""
     return cast("Receive", import_module(PUSHES[system]).receive)

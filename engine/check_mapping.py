@@ -56,6 +56,8 @@ def closed_values(mappings: Mapping[str, SystemMapping]) -> dict[str, frozenset[
 
 
 def check_mapping(mapping: SystemMapping, findings: Findings, people_scope: Scope) -> None:
+    if mapping.push is None and "connection" not in mapping.model_fields_set:
+        findings.refuse("missing key 'connection'", (), "or a 'push' section, for a system that pushes and is nothing else")
     for kind, spec in mapping.read.items():
         path: Path = ("read", kind)
         _fields(spec, MODELS[kind], path, findings, child=False)

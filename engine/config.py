@@ -247,7 +247,9 @@ class SystemMapping(Section):
     version: Literal[1] = Field(description="Format of this file.")
     system: str = Field(description="The connector (`salesforce`, `asana`).")
     connection: dict[str, Any] = Field(
+        default_factory=dict,
         description="How to reach it; the keys are the connector's own. `${NAME}` is taken from the environment, `${file:PATH}` from a file."
+        " Only a system that pushes and is nothing else can do without.",
     )
     read: dict[CrmKind, KindMapping] = Field(default_factory=dict, description="What is read, for a system that is a source.")
     write_back: dict[CrmKind, dict[WriteBackField, str]] = Field(
@@ -256,6 +258,7 @@ class SystemMapping(Section):
     push: dict[str, Any] | None = Field(
         None,
         description="That the system tells of changes by itself, to the hub; the keys are the connector's own, `{}` where it needs none."
+        " With `system: generic`, webhooks that are not the connector's own: of a plug-in, or of an automation."
         " Polling goes on and finds what was not told.",
     )
     people: People = Field(default_factory=People, description="Who is who, for a system that is a target.")

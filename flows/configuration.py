@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,7 +13,7 @@ from pydantic import BaseModel, create_model
 from connectors.base import ConfigError
 from connectors.channels import Channel
 from connectors.push import PushSettings
-from connectors.registry import PUSHES, SYSTEMS, connection_model, push_settings, source_opener, target_opener
+from connectors.registry import PUSHES, SYSTEMS, connection_model, push_settings, pushed_by, source_opener, target_opener
 from engine.check import Configuration, check
 from engine.config import CreateProject, SystemMapping
 from engine.document import Document, build, resolve
@@ -24,6 +24,7 @@ from engine.yaml import Invalid, parse
 M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_000_000
 DISCOVERED = ".discovered.yaml"
+GENERIC = "generic"  # the push of whatever can send JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class Loaded:
     connections: Mapping[str, BaseModel]
     pushes: Mapping[str, PushSettings] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
+
+    def pushed_by(self, name: str) -> str:
+        """Whose webhooks a system with a `push:` section sends: its own, or generic ones."""
+        return pushed_by(self.configuration.mappings[name].system, self.configuration.mappings[name].push or {})
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -123,20 +128,45 @@ def _connections(configuration: Configuration, env: Mapping[str, str], folder: P
 def _pushes(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> dict[str, PushSettings]:
     """The `push:` sections, of all mappings that have one."""
     found: dict[str, PushSettings] = {}
+    roles = _roles(configuration)
     for name, mapping in configuration.mappings.items():
         if mapping.push is None:
             continue
-        document, model = configuration.documents[f"mappings/{name}"], push_settings(mapping.system)
-        if model is None:
-            known = [system for system in PUSHES if system != "generic"]
-            problems.append(
-                document.problem(f"{mapping.system} does not tell of changes by itself", ("push",), hint=suggest(mapping.system, known))
-            )
-            continue
-        built = _section(document, "push", model, env, folder, problems)
-        if built is not None:
+        document = configuration.documents[f"mappings/{name}"]
+        model = _push_model(document, mapping, problems)
+        built = _section(document, "push", model, env, folder, problems) if model is not None else None
+        if built is not None and _is_heard(document, getattr(built, "kind", ""), roles.get(name, ()), problems):
             found[name] = built
     return found
+
+
+def _is_heard(document: Document, kind: str, roles: Collection[str], problems: list[Problem]) -> bool:
+    """Of a system that is a CRM alone records have to change, of one that is a tool alone the tool does."""
+    lost = (kind == "tool" and "source" in roles and "target" not in roles) or (
+        kind not in ("", "tool") and "target" in roles and "source" not in roles
+    )
+    if lost:
+        what = "nothing is made in it; say which records change" if kind == "tool" else "no records are read from it; say tool"
+        problems.append(document.problem(f"kind {kind} is of no use here: {what}", ("push", "kind")))
+    return not lost
+
+
+def _push_model(document: Document, mapping: SystemMapping, problems: list[Problem]) -> type[PushSettings] | None:
+    by = pushed_by(mapping.system, mapping.push or {})
+    if by not in (mapping.system, GENERIC):
+        hint = f"`{GENERIC}`, or leave it out for {mapping.system}'s own webhooks"
+        problems.append(document.problem(f"webhooks of {by} cannot come from {mapping.system}", ("push", "system"), hint=hint))
+        return None
+    model = push_settings(by)
+    if model is None:
+        known = [system for system in PUSHES if system != GENERIC]
+        hint = (
+            suggest(mapping.system, known)
+            if mapping.system not in SYSTEMS
+            else f"`system: {GENERIC}` under `push:` takes webhooks of a plug-in"
+        )
+        problems.append(document.problem(f"{mapping.system} does not tell of changes by itself", ("push",), hint=hint))
+    return model
 
 
 def _channels(configuration: Configuration, env: Mapping[str, str], folder: Path, problems: list[Problem]) -> Mapping[str, Channel]:
@@ -149,6 +179,9 @@ def _section(  # noqa: PLR0917 - as its neighbours have them
     document: Document, key: str, model: type[M], env: Mapping[str, str], folder: Path, problems: list[Problem]
 ) -> M | None:
     """A section whose shape is a connector's own, with secrets filled in."""
+    if key not in document.data:
+        problems.append(document.problem(f"missing key '{key}'", ()))
+        return None
     values, wrong = resolve(document.data[key], env, lambda name: (folder / Path(name).expanduser()).read_text(), at=(key,))
     problems += [_located(document, problem) for problem in wrong]
     if wrong:
@@ -170,7 +203,8 @@ def connection_problems(configuration: Configuration) -> list[Problem]:
     for name, roles in _roles(configuration).items():
         document = configuration.documents[f"mappings/{name}"]
         if _connects(document, roles, problems):
-            _, faults = build(replace(document, data={"connection": document.data["connection"]}), _wrapper(str(document.data["system"])))
+            given = {"connection": document.data["connection"]} if "connection" in document.data else {}
+            _, faults = build(replace(document, data=given), _wrapper(str(document.data["system"])))
             known = connection_model(str(document.data["system"])).model_fields
             problems += [
                 fault for fault in faults if not fault.path or fault.path[-1] not in known or not _is_referred(document.data, fault.path)

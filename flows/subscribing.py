@@ -78,7 +78,8 @@ class Webhooks:
         return [await self._ask(name, looking=True) for name in names if name in known and looker(self.system(name))]
 
     def system(self, name: str) -> str:
-        return self.loaded.configuration.mappings[name].system
+        """Whose webhooks it sends."""
+        return self.loaded.pushed_by(name)
 
     def endpoint(self, name: str) -> Endpoint:
         return self.endpoints.endpoint(name, objects(self.loaded, name))

@@ -59,7 +59,7 @@ def standings(loaded: Loaded, db: Database) -> list[Standing]:
     feeds, waiting, held = Inbox(db).feeds(), Inbox(db).waiting(), Subscriptions(db).all()
     found = []
     for name, settings in loaded.pushes.items():
-        system = loaded.configuration.mappings[name].system
+        system = loaded.pushed_by(name)
         count, since = waiting.get(name, (0, None))
         ours = tuple(one for one in held if one.system == name)
         silence = timedelta(hours=settings.silence_hours)

@@ -114,9 +114,9 @@ def listening(loaded: Loaded) -> dict[str, Listening]:
     def wants(name: str) -> Callable[[Hint], bool]:
         return lambda hint: name in (targets if hint.kind == "tool" else sources)
 
-    systems = {name: loaded.configuration.mappings[name].system for name in loaded.pushes}
     return {
-        name: Listening(receiver(systems[name]), settings, wants(name), objects(loaded, name)) for name, settings in loaded.pushes.items()
+        name: Listening(receiver(loaded.pushed_by(name)), settings, wants(name), objects(loaded, name))
+        for name, settings in loaded.pushes.items()
     }
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -15,8 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.base import Runtime
+from connectors.base import ConfigError, Runtime
 from engine.model import Hint
+from flows.configuration import load
 from flows.settings import Settings
 from flows.subscribing import keep_up
 from flows.webhooks import Standing, alarms
@@ -323,3 +327,74 @@ def test_many_broken_subscriptions_are_one_alarm_that_names_some() -> None:
     broken = tuple(replace(HOOK, resource=str(n), healthy=False, detail="gone") for n in range(5))
     [alarm] = alarms([replace(WELL, subscriptions=broken)], NOW)
     assert alarm.told == "0, 1, 2 and 2 more: gone"
+
+
+# webhooks that are not the connector's own
+
+
+def test_a_plug_ins_webhooks_are_taken_for_a_system_that_has_none_of_its_own(office: Office) -> None:
+    signed = "{system: generic, scheme: hmac-sha256, header: X-Redmine-Signature-256, prefix: sha256=, secret: '${PLUG}'}"
+    office.world.configure(pushed(f"{{organization: {office.world.org.id}}}", signed))
+    office.desk.env["PLUG"] = "of the plug-in"
+    won(office.desk)
+    office.desk.do("sync")
+    office.open()
+    [asked] = office.desk.told("webhooks", "register", "asana")
+    assert (asked["system"], asked["subscriptions"]) == ("generic", [])
+    assert asked["address"] in asked["by_hand"]
+    body = b'{"event": "issue.updated"}'
+    mark = "sha256=" + hmac.new(b"of the plug-in", body, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "x-redmine-signature-256": mark}
+    assert httpx.post(asked["address"], content=body, headers={**headers, "x-redmine-signature-256": mark[:-1]}).status_code == 401
+    assert httpx.post(asked["address"], content=body, headers=headers).status_code == 200
+    wait_for(lambda: office.hints("asana") == {("tool", "")})
+    status = office.desk.do("webhooks", "status", "asana", "--check")
+    assert "asana (generic)" in status.stdout
+    assert office.desk.told("webhooks", "renew") == []
+    assert office.world.board.webhooks == {}
+
+
+GENERIC = "version: 1\nsystem: elsewhere\npush: {system: generic}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("elsewhere", GENERIC, ""),
+        ("elsewhere", "version: 1\nsystem: generic\npush: {}\n", ""),
+        ("elsewhere", "version: 1\nsystem: elsewhere\n", "mappings/elsewhere.yaml:1:1: missing key 'connection' (or a 'push' section"),
+        (
+            "elsewhere",
+            GENERIC.replace("generic", "jira"),
+            ":3:16: webhooks of jira cannot come from elsewhere (`generic`, or leave it out for elsewhere's own webhooks)",
+        ),
+        (
+            "redmine",
+            "version: 1\nsystem: redmine\npush: {}\n",
+            ":3:7: redmine does not tell of changes by itself (`system: generic` under `push:` takes webhooks of a plug-in)",
+        ),
+        ("elsewhere", GENERIC.replace("generic", "generic, scheme: none"), ":3:33: 'scheme' is 'none'; allowed: header"),
+        ("elsewhere", GENERIC.replace("generic", "generic, kind: deal"), ":3:7: 'push' id is needed by kind: deal"),
+        ("salesforce", "push: {system: generic}", "kind tool is of no use here: nothing is made in it; say which records change"),
+        ("asana", "push: {system: generic, kind: deal, id: id}", "kind deal is of no use here: no records are read from it; say tool"),
+    ],
+)
+def test_what_a_push_section_says_is_checked_at_its_place(desk: Desk, name: str, text: str, told: str) -> None:
+    files = local({})
+    path = f"mappings/{name}.yaml"
+    desk.world.configure({path: f"{files[path]}{text}\n" if path in files else text})
+    try:
+        found = "\n".join(map(str, load(desk.folder, desk.env).pushes))
+    except ConfigError as error:
+        found = "\n".join(map(str, error.problems))
+    assert told in found if told else found == name
+
+
+def test_a_system_that_is_read_needs_its_connection(desk: Desk) -> None:
+    text = local({})["mappings/asana.yaml"]
+    head, _, rest = text.partition("connection:")
+    tail = rest[re.search(r"\n(?=\S)", rest).end() :]  # type: ignore[union-attr]
+    desk.world.configure({"mappings/asana.yaml": f"{head}push: {{}}\n{tail}"})
+    with pytest.raises(ConfigError, match="missing key 'connection'"):
+        load(desk.folder, desk.env)
+    assert "missing key 'connection'" in desk.do("check", "--offline").output
