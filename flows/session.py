@@ -53,6 +53,7 @@ class Session:
     """`progress(what, count, total)` hears of every step; `total` is None while it is not known.
 
     `term` is how long others wait for a process that went silent before they take over what it was at.
+    `awaited` says whether another run waits for this one's end.
     `hub` is the hub's database, where there is a use for it; `begun` are the calls each system had seen before, where it was open already.
     `failures` are the systems that gave out, by what they were used as, and why: they are left alone from then on, the others go on.
     """
@@ -67,6 +68,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     term: timedelta = TERM
     failures: Failures = field(default_factory=dict)
+    awaited: Callable[[], bool] = lambda: False
     hub: Database | None = None
     begun: Mapping[str, int] = field(default_factory=dict)
     inbox: Inbox | None = field(init=False)
