@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connectors.base import ConnectorError, Runtime, StateHeld
+from connectors.base import Runtime, StateHeld
 from engine.schedule import Schedule
 from flows import logs
 from flows.alerts import Alert, has_news, of_overdue, raise_alerts
@@ -31,7 +31,7 @@ async def watch(where: Settings, loaded: Loaded, beats: Sequence[Schedule], runt
         since, looked = now if abs(now - looked) > _SLEPT else since, now
         try:
             await asyncio.to_thread(asyncio.run, look(where, loaded, beats, since, runtime))
-        except ConnectorError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on
             _log.warning("syncs not watched", extra={"error": type(error).__name__})
         await runtime.sleep(_EVERY.total_seconds())
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connectors.base import StateError
 from engine.schedule import Schedule
 from flows.endpoints import Endpoints
 from flows.overdue import schedules
@@ -224,6 +225,22 @@ async def test_the_watch_goes_on_until_it_is_ended(tmp_path: Path) -> None:
     await here.sync()
     await watched(here, here.clock() + timedelta(minutes=40))
     assert len(here.ops) == 1
+
+
+async def test_the_watch_outlives_what_goes_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world(tmp_path)
+    await here.sync()
+    until, failed = here.clock() + timedelta(minutes=40), list[str]()
+
+    def fails(place: Any, **more: Any) -> Store:
+        if len(failed) < 2:
+            failed.append("")
+            raise [OSError("the disk"), StateError("is full")][len(failed) - 1]
+        return Store(place, **more)
+
+    monkeypatch.setattr("flows.watch.Store", fails)
+    await watched(here, until)
+    assert (len(failed), len(here.ops)) == (2, 1)
 
 
 async def test_a_machine_that_slept_has_time_for_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
