@@ -25,7 +25,7 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 7, _DAYS),
 )
-_FEBRUARY = 29
+_FEBRUARY, _DAYS_OF_A_MONTH = 29, 31
 
 
 def interval(text: str) -> timedelta:
@@ -70,7 +70,7 @@ def _next(text: str, wall: datetime) -> datetime:
     """The next time by a clock that is never changed. A day is meant by its date or, where that is said too, by its weekday."""
     words = text.split()
     minutes, hours, days, months, weekdays = (sorted(set(_values(word, *field))) for word, field in zip(words, _FIELDS, strict=True))
-    either = words[2] != "*" and words[4] != "*"
+    either = len(days) < _DAYS_OF_A_MONTH and len({day % 7 for day in weekdays}) < 7  # `*/1` says no more than `*`
     times = [time(hour, minute) for hour in hours for minute in minutes]
     for day in (wall.date() + timedelta(days=ahead) for ahead in count()):
         by_date, by_weekday = day.day in days, bool({day.isoweekday(), day.isoweekday() % 7} & set(weekdays))
