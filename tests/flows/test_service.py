@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,6 +41,12 @@ def test_busy_databases_are_logged_and_limits_outlive_the_server(understood: Und
     assert understood.server.concurrency.lease_storage.endswith(".filesystem")
     assert understood.home == tmp_path / "state" / "prefect"
     assert str(understood.server.ui.static_directory) == str(tmp_path / "state" / "prefect" / "ui")
+
+
+def test_what_is_started_imports_nothing_from_the_folder_it_is_started_in(understood: Understood, tmp_path: Path) -> None:
+    (tmp_path / "hub.py").write_text("raise SystemExit('not me')")
+    asked = [sys.executable, "-m", "hub", "--help"]
+    assert subprocess.run(asked, cwd=tmp_path, capture_output=True, check=False, timeout=60).returncode == 0  # noqa: S603
 
 
 def test_a_run_is_heard_of_three_times_before_it_counts_as_silent(understood: Understood) -> None:
