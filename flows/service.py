@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from connectors.base import ConnectorError
+from connectors.base import ConnectorError, Transient
 from engine.config import Rules
 from flows.processes import Kept
 from flows.settings import Settings
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PUSH = "push"  # the deployment whose runs follow pushes
 NIGHTLY = "30 4 * * *"  # in the rules' time zone; no zone moves its clocks at this hour
 _STARTUP = 180.0
+_FREED = 5.0  # seconds
 _EVENTS = 7  # days; many small rows that nobody looks back at
 _LOG = 10_000_000  # bytes after which the server begins a new log when it starts, and keeps the last
 _GRACE = 6.0  # seconds; more than a run takes to stop
@@ -32,10 +34,11 @@ _GRACE = 6.0  # seconds; more than a run takes to stop
 def run_service(where: Settings, rules: Rules, systems: Sequence[str], *, minutes: int, port: int, hub_port: int | None) -> None:
     """Start the Prefect server (unless $PREFECT_API_URL names one) and the hub (unless it has no port), serve the deployments, follow what
     `systems` push, and stay. Raises ConnectorError."""
+    alone = "PREFECT_API_URL" not in os.environ
+    _await_free({"--port": port if alone else None, "--hub-port": hub_port})
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
     with ExitStack() as stack:
-        alone = "PREFECT_API_URL" not in os.environ
         if alone:
             url = stack.enter_context(server(where, port=port, days=rules.retention_days))
             os.environ["PREFECT_API_URL"] = f"{url}/api"
@@ -69,6 +72,7 @@ def quiet_settings(where: Settings) -> dict[str, str]:
     """Prefect without telemetry, with its data beside our state."""
     home = where.data / "prefect"
     return {
+        "PYTHONSAFEPATH": "1",  # nothing is imported from the folder it is started in, which has a `state/` of its own
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(home)),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -132,6 +136,26 @@ def hub(where: Settings, *, port: int, minutes: int) -> Iterator[str]:
     with Kept(command, where.data / "hub.log") as kept:
         _await_answer(kept.process, f"{url}/healthz", kept.log)
         yield url
+
+
+def _await_free(ports: Mapping[str, int | None]) -> None:
+    """What answers there may be somebody else's server, to be taken for ours. One of ours that was killed is given time to end."""
+    for option, port in ports.items():
+        deadline = time.monotonic() + _FREED
+        while port is not None and not _is_free(port):
+            if time.monotonic() > deadline:
+                raise Transient(f"port {port} is taken by another program; stop that, or choose another port with {option}")
+            time.sleep(0.5)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as wanted:
+        wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            wanted.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any
@@ -185,7 +184,8 @@ def main(words: list[str] | None = None) -> None:
 
 def _end_with_parent(servers: Sequence[Any]) -> None:
     """A parent that was killed leaves no server behind that would hold its port: one that serves ends in order, one that starts at once."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # unbuffered: a lock held on sys.stdin would be fatal when the interpreter ends
+        pass
     for server in servers:
         server.should_exit = True
     if not any(server.started for server in servers):

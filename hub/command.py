@@ -28,7 +28,7 @@ def hub(  # noqa: PLR0917 - the options of a verb are its parameters
     folder: Folder = None,
     state: StateFile = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8770,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8770,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="Believe a proxy on a private address whom it speaks for.")] = False,
     log: Annotated[str, typer.Option("--log", envvar="HANDOFF_LOG")] = "",
     every: Annotated[int, typer.Option("--every", hidden=True)] = 0,
@@ -57,7 +57,7 @@ def _run(there: Settings, host: str, port: int, *, behind_proxy: bool, every: in
     try:
         serving.run()
     except SystemExit as end:
-        raise StateError(f"the hub could not start on {host}:{port}; is the port free?") from end
+        raise StateError(f"the hub could not start on {host}:{port}, see above; if the port is taken, choose another with --port") from end
     if not serving.started:
         raise StateError("the hub could not start; the log says why")
     raise typer.Exit(Exit.STOPPED if asked else Exit.OK)
@@ -65,7 +65,8 @@ def _run(there: Settings, host: str, port: int, *, behind_proxy: bool, every: in
 
 def _end_with_parent() -> None:
     """A parent that was killed leaves no hub behind that would hold its port: standard input ends, however the parent does."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # unbuffered: a lock held on sys.stdin would be fatal when the interpreter ends
+        pass
     while True:
         os.kill(os.getpid(), signal.SIGTERM)  # once more, where the server was not there yet to hear of it
         time.sleep(1)

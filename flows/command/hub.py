@@ -16,7 +16,7 @@ def hub(
     folder: Folder = None,
     state: StateFile = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on; anything but loopback wants a proxy with TLS.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8770,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8770,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="Believe a proxy on a private address whom it speaks for.")] = False,
 ) -> None:
     """Take in what systems push, and show in a browser where things stand and what waits for approval. Stop with Ctrl-C."""

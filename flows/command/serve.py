@@ -15,8 +15,8 @@ def serve(
     every: Annotated[
         int, typer.Option("--every", min=1, max=44640, help="Minutes between two syncs, where rules.yaml has no schedules.")
     ] = 5,
-    port: Annotated[int, typer.Option("--port", help="Port of the Prefect UI, on this machine only.")] = 4200,
-    hub_port: Annotated[int, typer.Option("--hub-port", help="Port of the hub, on this machine only.")] = 8770,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the Prefect UI, on this machine only.")] = 4200,
+    hub_port: Annotated[int, typer.Option("--hub-port", min=1, max=65535, help="Port of the hub, on this machine only.")] = 8770,
     no_hub: Annotated[bool, typer.Option("--no-hub", help="Do not start the hub; it runs elsewhere, or pushes are not used.")] = False,
 ) -> None:
     """Start what is needed to see and schedule syncs in the Prefect UI, to take pushes and follow them, and keep running. Stop with Ctrl-C."""

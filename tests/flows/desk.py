@@ -57,11 +57,11 @@ class Desk:
         assert done.exit_code in {0, 1, 3}, done.output
         return json.loads(done.stdout)
 
-    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
         command = [str(HANDOFF), *words, "-C", str(self.folder)]
         pipe = subprocess.PIPE
         process = subprocess.Popen(  # noqa: S603 - the command itself
-            command, env={**self.env, **env}, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            command, cwd=cwd, env={**self.env, **env}, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         )
         self._started.append(process)
         return process

@@ -47,12 +47,12 @@ def answers(url: str) -> bool:
 class Served:
     """A service that is up: what it answers, and a way to ask it for a run of `sync`."""
 
-    def __init__(self, process: Popen[str], api: str) -> None:
-        self.process, self.api = process, api
+    def __init__(self, process: Popen[str], api: str, hub: str) -> None:
+        self.process, self.api, self.hub = process, api, hub
         self._found: list[Any] = []
 
     def is_up(self) -> bool:
-        if not answers(f"{self.api}/health"):
+        if not answers(f"{self.api}/health") or not answers(f"{self.hub}/healthz"):
             return False
         self._found = httpx.post(f"{self.api}/deployments/filter", json={}, timeout=10).json()
         return len(self._found) == 5
@@ -76,10 +76,12 @@ class Served:
 
 @contextmanager
 def serving(desk: Desk) -> Iterator[Served]:
-    port = free_port()
-    process = desk.start("serve", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
+    port, hub = free_port(), free_port()
+    (desk.folder / "state").mkdir(exist_ok=True)
+    words = ("serve", "--port", str(port), "--hub-port", str(hub), "--every", "60")
+    process = desk.start(*words, cwd=desk.folder, PREFECT_HOME=str(desk.path / "prefect"))
     try:
-        yield (served := Served(process, f"http://127.0.0.1:{port}/api"))
+        yield (served := Served(process, f"http://127.0.0.1:{port}/api", f"http://127.0.0.1:{hub}"))
         wait_for(lambda: not group(served.process.pid), 5)
     finally:
         if group(process.pid):
@@ -102,6 +104,7 @@ def test_serve_runs_what_is_asked_for_and_ends_without_leaving_anything_behind(d
         assert seconds < 10
         assert served.process.returncode == 130
         assert "Traceback" not in err
+    assert "Fatal" not in (desk.path / "hub.log").read_text()
 
 
 @pytest.mark.nightly
@@ -134,3 +137,16 @@ def test_serve_that_ends_while_it_starts_leaves_nothing_behind(desk: Desk) -> No
         assert seconds < 10
         assert served.process.returncode == 130
         assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", ["--port", "--hub-port"])
+def test_a_port_that_somebody_else_answers_at_is_not_taken_for_ours(desk: Desk, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.service._FREED", 0)
+    others = {"--port": str(free_port()), "--hub-port": str(free_port())}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        others[option] = str(taken.getsockname()[1])
+        done = desk.do("serve", *(word for pair in others.items() for word in pair))
+    assert done.exit_code == 5
+    assert f"port {others[option]} is taken by another program; stop that, or choose another port with {option}" in done.stderr

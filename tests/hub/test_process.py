@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def message(*ids: str) -> bytes:
 class Running:
     """A hub in a process of its own."""
 
-    def __init__(self, path: Path, *words: str, **env: str) -> None:
+    def __init__(self, path: Path, *words: str, command: Sequence[str] = (str(HANDOFF), "hub"), **env: str) -> None:
         self.path, self.state = path, path / "s.db"
         if not (path / "home").exists():
             push = f"push:\n  organization: {ORGANIZATION}\nread:"
@@ -54,8 +54,9 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}"
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(  # noqa: S603 - the command itself
-            [str(HANDOFF), "hub", "-C", str(path / "home"), "--state", str(self.state), "--port", str(self.port), *words],
+            [*command, "-C", str(path / "home"), "--state", str(self.state), "--port", str(self.port), *words],
             env={**keep, "HANDOFF_HUB_SECRET": SECRET, "TOKEN": "t", "WORKSPACE": "1", "TEAM": "2", **env},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -89,8 +90,8 @@ class Running:
 
 
 @contextmanager
-def running(path: Path, *words: str, **env: str) -> Iterator[Running]:
-    made = Running(path, *words, **env)
+def running(path: Path, *words: str, command: Sequence[str] = (str(HANDOFF), "hub"), **env: str) -> Iterator[Running]:
+    made = Running(path, *words, command=command, **env)
     try:
         wait_for(made.up, 40)
         yield made
@@ -135,12 +136,20 @@ def test_it_ends_in_order_when_it_is_asked_to(tmp_path: Path, number: signal.Sig
         assert hub.kept() == {"006000000000001"}
 
 
+def test_as_a_child_of_a_service_that_was_killed_it_ends(tmp_path: Path) -> None:
+    with running(tmp_path, command=(sys.executable, "-m", "hub", "--child")) as hub:
+        assert hub.process.stdin is not None
+        hub.process.stdin.close()
+        hub.process.stdin = None
+        assert hub.process.wait(timeout=30) == 130
+
+
 def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     with running(tmp_path) as hub:
         second = Running(tmp_path, "--port", str(hub.port))
         _, err = second.process.communicate(timeout=40)
         assert second.process.returncode == 6
-        assert "is the port free?" in err
+        assert "choose another with --port" in err
         assert "Traceback" not in err
 
 
