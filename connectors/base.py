@@ -44,6 +44,11 @@ class ConnectorError(Exception):
         self.system = system
 
 
+def kind_of(error: BaseException | None) -> str:
+    """The name an error goes by here, whatever a connector calls its own; empty for none."""
+    return next((kind.__name__ for kind in type(error).__mro__ if not kind.__name__.startswith("_")), "") if error is not None else ""
+
+
 class ConfigError(ConnectorError):
     """The configuration is wrong. Carries every problem found, each with file, line and column where they are known."""
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connectors.base import ConnectorError, LeaseLost, QuotaExhausted, RateLimited, Transient, UnsafePlan
+from connectors.base import ConnectorError, LeaseLost, QuotaExhausted, RateLimited, Transient, UnsafePlan, kind_of
 from engine.config import AlertKind, Alerts
 from engine.language import escape_markdown
 from engine.model import Notice
@@ -146,7 +146,7 @@ def of_failure(name: str, error: BaseException) -> Iterator[Alert]:
         return
     told = str(error) if isinstance(error, ConnectorError) else "an error nobody foresaw; its log says more"
     text = f"**{escape_markdown(name)}** failed: {escape_markdown(_short(told))}"
-    yield Alert("failed", name, text, type(error).__name__, passing=isinstance(error, _PASSING))
+    yield Alert("failed", name, text, kind_of(error), passing=isinstance(error, _PASSING))
 
 
 def of_refusal(digest: str, reasons: Sequence[str]) -> Alert:

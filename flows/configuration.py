@@ -23,6 +23,7 @@ from engine.plan import Planner
 from engine.yaml import Invalid, parse
 
 M = TypeVar("M", bound=BaseModel)
+RULES = "rules.yaml"
 MAX_BYTES = 1_000_000
 DISCOVERED = ".discovered.yaml"
 GENERIC = "generic"  # the push of whatever can send JSON
@@ -50,6 +51,13 @@ class Loaded:
         return targets(self.configuration)
 
 
+def unread(rules: Path, error: OSError) -> Problem:
+    """There are no rules to be read: most likely this is the wrong folder."""
+    return Problem(
+        f"cannot be read ({error.strerror})", str(rules), hint="name the folder it is in with -C; `handoff init` writes a working example"
+    )
+
+
 def targets(configuration: Configuration) -> tuple[str, ...]:
     actions = [action for rule in configuration.rules.rules for action in rule.do if isinstance(action, CreateProject)]
     return tuple(dict.fromkeys(target for action in actions for target in (action.target, *action.parts.values())))
@@ -58,7 +66,7 @@ def targets(configuration: Configuration) -> tuple[str, ...]:
 def load(folder: Path, env: Mapping[str, str] | None = None, *, connect: bool = True) -> Loaded:
     """The configuration in `folder`. Raises ConfigError with every problem. Without `connect`, secrets are not looked up."""
     problems: list[Problem] = []
-    rules = _document(folder / "rules.yaml", folder, problems)
+    rules = _document(folder / RULES, folder, problems)
     mappings = _documents(folder / "mappings", folder, problems)
     blueprints = _documents(folder / "mappings" / "blueprints", folder, problems)
     if rules is None:
@@ -112,8 +120,7 @@ def _document(path: Path, root: Path, problems: list[Problem]) -> Document | Non
             raw = file.read(MAX_BYTES + 1)
         return parse(raw, shown)
     except OSError as error:
-        hint = "name the folder it is in with -C; `handoff init` writes a working example" if path.name == "rules.yaml" else ""
-        problems.append(Problem(f"cannot be read ({error.strerror})", str(path) if hint else shown, hint=hint))
+        problems.append(unread(path, error) if path.name == RULES else Problem(f"cannot be read ({error.strerror})", shown))
     except Invalid as error:
         problems += error.problems
     return None

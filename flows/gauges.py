@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from connectors.base import Budget, ConnectorError
+from connectors.base import Budget, ConnectorError, kind_of
 from state import Store
 from state.codec import moment, stamp
 
@@ -16,7 +16,7 @@ _BUDGET, _ERRORS = "quota:", "errors:"
 
 def note(store: Store, budgets: Mapping[str, Budget | None], failed: Iterable[ConnectorError | None], now: datetime) -> None:
     """`budgets` as the systems told them in this run, None for those that did not; `failed` is what went wrong in it."""
-    kinds = Counter(type(error).__name__ for error in failed if error is not None)
+    kinds = Counter(kind_of(error) for error in failed if error is not None)
     with store.transaction():
         for system, budget in budgets.items():
             if budget is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from connectors.base import ConnectorError, LeaseLost, Source, StateError, Target, Transient, UnsafePlan
+from connectors.base import ConnectorError, LeaseLost, Source, StateError, Target, Transient, UnsafePlan, kind_of
 from engine.plan import Plan
 from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
@@ -88,11 +88,6 @@ class Summary:
 
 
 Then = Callable[[Session, Summary], Awaitable[None]]
-
-
-def kind_of(error: BaseException | None) -> str:
-    """The name an error goes by in `connectors.base`; empty for none."""
-    return next((kind.__name__ for kind in type(error).__mro__ if not kind.__name__.startswith("_")), "") if error is not None else ""
 
 
 def new_run_id(now: datetime) -> str:

@@ -15,6 +15,7 @@ from engine.model import Problem
 from state.engines import place
 
 _DATA = Path("state", "data")
+STATE = _DATA / "handoff.db"  # in the folder, unless somebody says otherwise
 
 
 class _Environment(BaseSettings):
@@ -56,7 +57,7 @@ def settings(folder: Path | None = None, state: str | None = None) -> Settings:
     hub_url = (known.hub_url or dotenv.get("HANDOFF_HUB_URL", "")).rstrip("/")
     if chosen := state or known.state:
         return Settings(home, _located(chosen), env, hub_url)
-    return Settings(home, _located(dotenv.get("HANDOFF_STATE") or str(_DATA / "handoff.db"), home), env, hub_url)
+    return Settings(home, _located(dotenv.get("HANDOFF_STATE") or str(STATE), home), env, hub_url)
 
 
 def _located(text: str, home: Path = Path()) -> Path | str:

@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from connectors.base import UnsafePlan
+from connectors.base import UnsafePlan, kind_of
 from engine.approval import Gated
 from engine.limits import by_rule
 from engine.model import Action, Decision, Notice, Problem
 from engine.plan import Plan
-from flows.pipeline import Summary, kind_of
+from flows.pipeline import Summary
 from flows.plan_data import plan_data
 from flows.view import plain
 from flows.waiting import Doubt, Waiting

@@ -28,7 +28,9 @@ class Embedded:
     def __init__(self, path: Path, *, now: datetime, read_only: bool = False, existing: bool = False, schema: Schema = STATE) -> None:
         """With `read_only` or `existing`, a file that is missing is an error rather than made."""
         if (read_only or existing) and not path.exists():
-            raise StateError(f"there is no state at {path} yet; run `handoff sync` first, or name the file with --state")
+            raise StateError(
+                f"there is no state at {path} yet; run `handoff sync` first, or name the folder with -C, the file with --state"
+            )
         self.path, self.name, self.shared = path, str(path), False
         self._alone = schema.alone
         beside = path.with_name(path.name + ".lock") if read_only else _prepared(path)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from connectors.base import StateError
+from connectors.base import ConfigError
+from engine.model import Problem
 from state.codec import moment, stamp
 from state.database import Database
 
@@ -34,10 +35,11 @@ class Tokens:
         self._db = db
 
     def add(self, name: str, role: Role, secret: str, now: datetime) -> None:
-        """Raises StateError where the name is taken."""
+        """Raises ConfigError where the name is taken."""
         with self._db.atomic():
             if self.named(name) is not None:
-                raise StateError(f"there is a token {name} already; `handoff access remove {name}` first, or take another name")
+                hint = f"`handoff access remove {name}` first, or take another name"
+                raise ConfigError([Problem(f"there is a token {name} already", hint=hint)])
             self._db.execute(
                 "INSERT INTO token (name, hash, role, created_at) VALUES (?, ?, ?, ?)", (name, _hash(secret), role, stamp(now))
             )

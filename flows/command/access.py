@@ -14,7 +14,7 @@ from rich.text import Text
 
 from connectors.base import ConfigError, utc_now
 from engine.model import Problem
-from flows.command.common import Folder, Json, Screen, StateFile, advice, where
+from flows.command.common import Folder, Json, Screen, StateFile, advice, home
 from flows.settings import Settings
 from state.hub import open_hub
 from state.tokens import Token, Tokens
@@ -29,14 +29,14 @@ class As(StrEnum):
 
 @access.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose it is: a person or a program.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: a person or a program.")],
     role: Annotated[As, typer.Option("--role", help="A reader looks, an approver decides as well.")] = As.READER,
     folder: Folder = None,
     state: StateFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a token. It is shown once; only its hash is kept."""
-    with advice(as_json), _tokens(where(folder, state)) as tokens:
+    with advice(as_json), _tokens(home(folder, state)) as tokens:
         named = name.strip()
         if not named or len(named) > 100 or not named.isprintable():
             raise ConfigError([Problem("a token needs a name, of up to 100 characters")])
@@ -49,7 +49,7 @@ def add(
 @access.command("list")
 def list_(folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Whose tokens there are."""
-    with advice(as_json), _tokens(where(folder, state)) as tokens:
+    with advice(as_json), _tokens(home(folder, state)) as tokens:
         found = tokens.all()
         lines = [_line(one) for one in found] or [Text("None yet; `handoff access add NAME` makes one.", style="dim")]
         listed = [{"name": one.name, "role": one.role, "created_at": one.created_at, "used_at": one.used_at} for one in found]
@@ -58,10 +58,13 @@ def list_(folder: Folder = None, state: StateFile = None, as_json: Json = False)
 
 @access.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Whose token.")], folder: Folder = None, state: StateFile = None, as_json: Json = False
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token.")],
+    folder: Folder = None,
+    state: StateFile = None,
+    as_json: Json = False,
 ) -> None:
     """Take a token away; whoever is signed in with it is out at once."""
-    with advice(as_json), _tokens(where(folder, state)) as tokens:
+    with advice(as_json), _tokens(home(folder, state)) as tokens:
         if not tokens.remove(name):
             raise ConfigError([Problem(f"there is no token {name}", hint="`handoff access list` shows them")])
         Screen(as_json).show(Text(f"{name}'s token is good for nothing any more."), {"name": name, "removed": True})

@@ -13,7 +13,7 @@ from rich.text import Text
 from connectors.base import ConfigError, utc_now
 from engine.model import Problem
 from flows import approving, show
-from flows.command.common import Folder, Json, Screen, StateFile, advice, where, who
+from flows.command.common import Folder, Json, Screen, StateFile, advice, home, who
 from flows.settings import Settings
 from flows.view import plain
 from state.approvals import Answer, Approval
@@ -41,7 +41,7 @@ def listed(
     if context.invoked_subcommand:
         return
     with advice(as_json):
-        there, now = where(folder, state), utc_now()
+        there, now = home(folder, state), utc_now()
         found = approving.recent(there.state, now) if everything else approving.waiting(there.state, now)
         data = [approving.data(one, now) for one in found]
         Screen(as_json).show(show.approvals(data) if not everything else _all(data), data)
@@ -55,7 +55,7 @@ def _all(data: Sequence[Mapping[str, Any]]) -> RenderableType:
 def show_one(number: Number, folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Show what exactly is to be approved."""
     with advice(as_json):
-        one, now = _find(where(folder, state), number), utc_now()
+        one, now = _find(home(folder, state), number), utc_now()
         Screen(as_json).show(_shown(one, approving.data(one, now)), {**approving.data(one, now), "plan": one.plan})
 
 
@@ -64,26 +64,27 @@ def approve(
     number: Number, because: Words = "", by: By = "", folder: Folder = None, state: StateFile = None, as_json: Json = False
 ) -> None:
     """Say yes to exactly the plan that is shown. The next sync carries it out."""
-    _decide(number, "approved", because, by, where(folder, state), as_json)
+    with advice(as_json):
+        _decide(number, "approved", because, by, home(folder, state), as_json)
 
 
 @asked.command("reject")
 def reject(number: Number, because: Why, by: By = "", folder: Folder = None, state: StateFile = None, as_json: Json = False) -> None:
     """Say no. Nothing is made of it; the reason is told to whoever asks."""
-    _decide(number, "rejected", because, by, where(folder, state), as_json)
+    with advice(as_json):
+        _decide(number, "rejected", because, by, home(folder, state), as_json)
 
 
 def _decide(number: int, answer: Answer, because: str, by: str, there: Settings, as_json: bool) -> None:
-    with advice(as_json):
-        one, again = _find(there, number), False
-        if one.state_at(utc_now()) != "waiting":
-            _refuse_other(one, answer)
-            again = True
-        else:
-            one = approving.decide(there.state, number, answer, by=by or who(), words=because, now=utc_now())
-        said = f"Approval {number} ({one.title}) {_DECIDED[answer]}"
-        told = f"It was answered so already: {approving.told(one, utc_now())}" if again else said
-        Screen(as_json).show(Text(plain(told)), {**approving.data(one, utc_now()), "again": again})
+    one, again = _find(there, number), False
+    if one.state_at(utc_now()) != "waiting":
+        _refuse_other(one, answer)
+        again = True
+    else:
+        one = approving.decide(there.state, number, answer, by=by or who(), words=because, now=utc_now())
+    said = f"Approval {number} ({one.title}) {_DECIDED[answer]}"
+    told = f"It was answered so already: {approving.told(one, utc_now())}" if again else said
+    Screen(as_json).show(Text(plain(told)), {**approving.data(one, utc_now()), "again": again})
 
 
 def _refuse_other(one: Approval, answer: Answer) -> None:

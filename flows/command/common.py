@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import getpass
 import json
@@ -11,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -31,13 +33,14 @@ from connectors.base import (
     StateError,
     Transient,
     UnsafePlan,
+    kind_of,
 )
 from flows import hints, show
 from flows.apply import Stop
-from flows.configuration import Loaded, at, load
+from flows.configuration import RULES, Loaded, at, load, unread
 from flows.pipeline import new_run_id
 from flows.session import Session, connect
-from flows.settings import Settings, settings
+from flows.settings import STATE, Settings, settings
 from flows.signals import heeded
 from state import Store
 
@@ -82,7 +85,11 @@ class Screen:
         if not self.json:
             Console(highlight=False).print(renderable)
         elif data is not None:
-            sys.stdout.write(json.dumps(data, ensure_ascii=False, default=str, indent=2) + "\n")
+            sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_written, indent=2) + "\n")
+
+
+def _written(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class Bars:
@@ -147,7 +154,7 @@ def failure(error: BaseException, code: Exit, message: str) -> dict[str, Any]:
     problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
     for problem in problems:
         del problem["path"]
-    return {"error": message, "error_type": type(error).__name__, "problems": problems, "exit_code": code.value}
+    return {"error": message, "error_type": kind_of(error), "problems": problems, "exit_code": code.value}
 
 
 def exit_of(error: ConnectorError) -> Exit:
@@ -205,6 +212,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def where(folder: Path | None, state: str | None = None) -> Settings:
     return settings(folder, state)
+
+
+def home(folder: Path | None, state: str | None = None) -> Settings:
+    """For verbs that need no rules, but nothing is made or looked for in a folder that has none: it is the wrong one."""
+    there = where(folder, state)
+    rules = there.folder / RULES
+    if there.state == there.folder / STATE and not rules.exists():
+        raise ConfigError([unread(rules, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))])
+    return there
 
 
 def who() -> str:

@@ -20,3 +20,7 @@ async def test_a_run_notes_the_calls_that_are_left_and_what_went_wrong(tmp_path:
     await world.sync()
     with world.store() as store:
         assert gauges.errors(store) == {"Transient": 1}
+    world.crm.fault("query", "refuse", times=-1)
+    await world.sync()
+    with world.store() as store:
+        assert gauges.errors(store) == {"Transient": 2}

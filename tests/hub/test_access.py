@@ -185,6 +185,15 @@ def test_a_form_holds_only_so_much(hub: Hub) -> None:
     assert hub.browser().post("/sign-in", data={"token": "x" * 100_000}).status_code == 413
 
 
+@pytest.mark.parametrize("words", ["access add ana", "access list", "approvals", "approvals approve 1"])
+def test_the_wrong_folder_gets_no_state(words: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*words.split(), "-C", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "rules.yaml  cannot be read" in done.stderr.replace("\n", "")
+    assert "name the folder it is in with -C" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_access_is_given_listed_and_taken_from_the_command_line(tmp_path: Path) -> None:
     def do(*words: str, code: int = 0) -> str:
         done = CliRunner().invoke(app, ["access", *words, "--state", str(tmp_path / "s.db")], env={"COLUMNS": "200"})
@@ -199,7 +208,7 @@ def test_access_is_given_listed_and_taken_from_the_command_line(tmp_path: Path) 
     assert "2026-03-02 09:00" in listed
     assert secret not in listed
     assert secret.encode() not in (tmp_path / "s.hub.db").read_bytes()
-    assert "there is a token Ana 安娜 already" in do("add", "Ana 安娜", code=6)
+    assert "there is a token Ana 安娜 already" in do("add", "Ana 安娜", code=2)
     do("add", " ", code=2)
     do("remove", "Ana 安娜")
     do("remove", "Ana 安娜", code=2)
