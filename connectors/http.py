@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -317,6 +318,10 @@ def _parse(response: httpx.Response) -> Answer:
 
 def _name(failure: BaseException) -> str:
     below = failure.__cause__
+    if isinstance(below, aiohttp.ClientConnectorDNSError):
+        return "no address is known for that name"
+    if type(below) is aiohttp.ClientConnectorError and below.errno:
+        return os.strerror(below.errno).lower()
     return type(below if isinstance(below, aiohttp.ClientError) else failure).__name__
 
 

@@ -185,5 +185,5 @@ def _referred(name: str, env: Mapping[str, str], read_file: Callable[[str], str]
     if not _VARIABLE.fullmatch(name):
         raise LookupError(f"${{{name[:60]}}} is neither a variable nor file:PATH; write $${{ for a plain ${{")
     if name not in env:
-        raise LookupError(f"the environment variable {name} is not set")
+        raise LookupError(f"the environment variable {name} is not set, nor is it in .env")
     return env[name]

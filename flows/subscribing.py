@@ -190,7 +190,7 @@ def _note(found: Sequence[Asked]) -> None:
 
 
 def _check_address(url: str) -> None:
-    hint = "the address at which systems reach this hub, such as https://handoff.example.com"
+    hint = "the address at which systems reach this hub, such as https://handoff.example.com; put it into the environment or .env"
     if not url:
         raise ConfigError([Problem("HANDOFF_HUB_URL is not set", hint=hint)])
     parts = urlsplit(url)

@@ -229,7 +229,7 @@ def test_what_cannot_be_filled_in_is_named_with_its_path_and_no_value() -> None:
 
     _, found = resolve({"a": ["${A}${B}"], "f": "${file:no.pem}", "odd": "${a b}"}, {"A": "t0p"}, read, at=("connection",))
     assert [(problem.path, problem.message) for problem in found] == [
-        (("connection", "a", 0), "the environment variable B is not set"),
+        (("connection", "a", 0), "the environment variable B is not set, nor is it in .env"),
         (("connection", "f"), "the file no.pem cannot be read"),
         (("connection", "odd"), "${a b} is neither a variable nor file:PATH; write $${ for a plain ${"),
     ]
