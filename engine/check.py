@@ -86,7 +86,7 @@ class _Check:
         return {name: one for name, one in built.items() if one is not None}
 
     def _sources(self) -> dict[str, SystemMapping]:
-        names = self.rules.sources if self.rules else self.mappings
+        names = self.rules.sources if self.rules and set(self.rules.sources) <= set(self.mapping_names) else self.mappings
         return {name: self.mappings[name] for name in names if name in self.mappings}
 
     def _unbuilt(self) -> dict[str, frozenset[str]]:

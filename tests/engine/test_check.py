@@ -138,6 +138,11 @@ def test_the_scope_knows_custom_fields_rates_and_what_is_before() -> None:
         compile_condition(text, scope)
 
 
+def test_a_source_that_is_misspelt_is_one_mistake() -> None:
+    _, problems = examine(rules=RULES.replace("sources: [salesforce]", "sources: [salesforc]"))
+    assert len(problems) == 1
+
+
 def test_a_constant_condition_is_fine() -> None:
     good(rules=RULES.replace('deal.amount | convert(deal.currency, "EUR") >= 10000', "true"))
 
