@@ -126,7 +126,7 @@ def last(store: Store) -> dict[str, Any] | None:
 def line(report: Mapping[str, Any]) -> str:
     """One line of it: `2026-11-30 02:00 UTC: 3 changes had been missed, 1 project gone in asana, 12 fields changed by people`."""
     at = f"{report['at'][:16].replace('T', ' ')} UTC"
-    ended = "" if report["result"] in ("done", "nothing to do") else f" ({report['result']})"
+    ended = "" if report["result"] in ("", "done", "nothing to do") else f" ({report['result']})"
     return f"{at}{ended}: {', '.join(_findings(report)) or 'nothing had been missed'}"
 
 

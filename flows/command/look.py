@@ -20,7 +20,9 @@ from state import Run
 
 
 def explain(
-    what: Annotated[str, typer.Argument(help="A deal or customer (its id or salesforce:deal:006…), a key, or a project's URL or id.")],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="A deal or customer (its id or salesforce:deal:006…), a key, or a project's URL or id.")
+    ],
     folder: Folder = None,
     state: StateFile = None,
     as_json: Json = False,
@@ -101,7 +103,7 @@ def _status(found: Standing) -> Group:
         *([Text(), show.traffic(found.traffic)] if found.traffic else []),
         Text(),
         *([show.approvals(found.data()["approvals"]), Text()] if found.approvals else []),
-        show.waiting(found.waiting),
+        *([show.waiting(found.waiting)] if found.waiting or not found.approvals else []),
     )
 
 

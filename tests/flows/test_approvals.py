@@ -676,7 +676,7 @@ def test_a_person_sees_what_waits_looks_at_it_and_approves_it(desk: Desk) -> Non
     assert desk.told("approvals", "show", "1")["plan"]["digest"] == listed["digest"]
     status = desk.do("status").stdout
     assert "Waiting for a person's yes: 1" in status
-    assert "Nothing waits for a person." in status
+    assert "Nothing waits for a person." not in status
     assert desk.told("status")["approvals"][0]["number"] == 1
     assert "handoff approvals approve NUMBER" in desk.do("plan").stdout
     (gated,) = desk.told("plan")["approvals"]

@@ -59,7 +59,9 @@ def test_a_dry_run_only_looks(desk: Desk) -> None:
     for _ in range(2):
         told = desk.told("reconcile", "--dry-run")
         assert told["report"]["crms"]["salesforce"]["counts"]["missed"] == 1
-    assert "What will be done" in desk.do("reconcile", "--dry-run").stdout
+    shown = desk.do("reconcile", "--dry-run").stdout
+    assert "What will be done" in shown
+    assert "UTC: 1 change had been missed" in shown
     assert desk.world.shown() == []
     assert desk.told("status")["reconciled"] == ""
 
