@@ -46,7 +46,7 @@ def retry(folder: Folder = None, state: StateFile = None, as_json: Json = False)
 
 def resolve(
     ref: Annotated[str, typer.Argument(help="The number or name `handoff status` shows.", metavar="NUMBER")],
-    how: Annotated[How, typer.Argument(help="retry it, dismiss it for good, or adopt an object that is there already.")],
+    how: Annotated[How, typer.Argument(metavar="HOW", help="retry it, dismiss it for good, or adopt an object that is there already.")],
     remote: Annotated[
         str, typer.Option("--id", help="With adopt: the object's id or address in the tool. Without it, the candidates are shown.")
     ] = "",

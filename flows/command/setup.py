@@ -31,7 +31,7 @@ ASANA_TEAM=
 
 
 def init(
-    into: Annotated[Path, typer.Argument(help="Folder to write the example to; made when missing.")],
+    into: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write the example to; made when missing.")],
     as_json: Json = False,
 ) -> None:
     """Write a working example: rules.yaml, mappings/ with blueprints, a .env to fill in. Overwrites nothing."""

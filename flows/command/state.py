@@ -36,7 +36,7 @@ def _health(health: Health) -> Text:
 
 @keeping.command("backup")
 def backup_state(
-    to: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; it must not exist.")],
     folder: Folder = None,
     state: StateFile = None,
     as_json: Json = False,
