@@ -24,6 +24,7 @@ from flows.configuration import load
 from flows.demo_data.load import load as load_sample
 from flows.demo_data.load import play_day
 from flows.demo_data.tables import look_through
+from flows.demo_stay import stay
 from flows.picture import pictures
 from flows.pipeline import Options, Summary, gather, new_run_id, run_sync
 from flows.pull import revive
@@ -63,7 +64,7 @@ class Stage:
             self.console.print(each)
 
 
-async def play(out: Path, *, data: Path | None, console: Console, bars: Any) -> int:
+async def play(out: Path, *, data: Path | None, staying: bool, console: Console, bars: Any) -> int:
     """The demo, from the first baseline to "nothing to do". Writes `out`/report.html. Gives the exit code."""
     async with _stage(out, data, console) as stage:
         shown = await (_any_data(stage, data, bars) if data else _sample(stage, bars))
@@ -71,9 +72,10 @@ async def play(out: Path, *, data: Path | None, console: Console, bars: Any) -> 
         before = _visits(stage)
         again = await _flow(stage, bars)
         stage.show(show.summary(again), Text(f"  seen by the sandboxes: {_told(_visits(stage) - before)}", style="dim"))
-        settled = again.result == "nothing to do"
         _farewell(stage, shown, data=data)
-        return 0 if settled else 1
+        if staying:
+            await stay(stage.where.folder, stage.where.env, stage.salesforce, stage.console)
+        return 0 if again.result == "nothing to do" else 1
 
 
 async def _sample(stage: Stage, bars: Any) -> str:
@@ -294,6 +296,6 @@ def _asked_about(salesforce: Salesforce) -> str:
     return str(max(salesforce.org.rows("Opportunity"), key=lambda row: (row["SystemModstamp"], row["Id"]))["Id"])
 
 
-def run(out: Path, *, data: Path | None, console: Console, bars: Any) -> int:
+def run(out: Path, *, data: Path | None, staying: bool, console: Console, bars: Any) -> int:
     out.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(play(out, data=data, console=console, bars=bars))
+    return asyncio.run(play(out, data=data, staying=staying, console=console, bars=bars))

@@ -17,6 +17,7 @@ from flows.settings import Settings
 def demo(
     data: Annotated[Path | None, typer.Option("--data", help="Folder with CSV files of a CRM, instead of the sample.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the report and the configuration go.")] = Path("demo-output"),
+    staying: Annotated[bool, typer.Option("--stay", help="Keep the stand-ins afterwards, for the other verbs, until Ctrl-C.")] = False,
 ) -> None:
     """Play a day of CRM changes against sandboxes on loopback: baseline, plan, Prefect flow, projects, and nothing left to do."""
     with advice(), tempfile.TemporaryDirectory(prefix="handoff-demo-prefect-") as home:
@@ -25,7 +26,7 @@ def demo(
 
         console = Console(highlight=False, width=None if Console().is_terminal else 120)
         with Bars(quiet=False) as bars:
-            code = run(out, data=data, console=console, bars=bars)
+            code = run(out, data=data, staying=staying, console=console, bars=bars)
     raise typer.Exit(Exit.OK if code == 0 else Exit.ATTENTION)
 
 

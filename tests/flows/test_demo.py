@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import signal
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from connectors.base import ConfigError
 from flows.demo_data.tables import look_through
-from tests.flows.desk import HANDOFF
+from tests.flows.desk import HANDOFF, wait_for
 
 SPARKLE = Path(__file__).parents[3] / "shared" / "data" / "sparklesquad-crm"
 ACCOUNTS = "account,revenue,employees\nAcme,10.5,20\n"
@@ -56,6 +59,24 @@ def test_the_demo_tells_the_whole_story_and_ends_with_nothing_to_do(tmp_path: Pa
     assert int(made.group(1)) == len(re.findall(r"<svg\b", page)) > 5
     for word in ("Kickoff", "handover", "rule onboard-won-deals", "/lightning/r/Opportunity/006", "app.asana.com"):
         assert word.lower() in page.lower(), word
+
+
+@pytest.mark.nightly
+def test_the_stand_ins_stay_for_other_verbs_as_the_demo_says(tmp_path: Path) -> None:
+    config = tmp_path / "out" / "config"
+    command = [str(HANDOFF), "demo", "--out", str(tmp_path / "out"), "--stay"]
+    with (tmp_path / "told").open("w") as told:
+        process = subprocess.Popen(command, stdout=told, start_new_session=True)  # noqa: S603 - the command itself
+    try:
+        wait_for(lambda: "until Ctrl-C" in (tmp_path / "told").read_text(encoding="utf-8"), 120)
+        curl = re.search(r"curl -X PATCH .*", (tmp_path / "told").read_text(encoding="utf-8"))
+        assert curl is not None
+        assert subprocess.run(shlex.split(curl[0]), check=False, timeout=30).returncode == 0  # noqa: S603 - as a person pastes it
+        done = subprocess.run([str(HANDOFF), "sync", "-C", str(config), "--json"], check=False, capture_output=True, text=True, timeout=60)  # noqa: S603
+        assert json.loads(done.stdout)["counts"]["published"] >= 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
 
 
 def test_a_folder_of_anybodys_csv_files_is_played_with_all_its_dirt_and_every_row_counted(tmp_path: Path) -> None:
