@@ -58,6 +58,8 @@ class Exit(IntEnum):
     STOPPED = 130
 
 
+_WIDE = 200
+
 Folder = Annotated[
     Path | None, typer.Option("--folder", "-C", help="Folder with rules.yaml and mappings/. Default: here, or $HANDOFF_HOME.")
 ]
@@ -72,7 +74,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for 
 
 def errors() -> Console:
     """Where messages to people go, apart from answers."""
-    return Console(stderr=True, highlight=False)
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal is; in a log or a pipe wide enough for ids and addresses to be whole."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _WIDE
+    return made
 
 
 @dataclass(slots=True)
@@ -83,7 +93,7 @@ class Screen:
 
     def show(self, renderable: RenderableType, data: Any = None) -> None:
         if not self.json:
-            Console(highlight=False).print(renderable)
+            _console().print(renderable)
         elif data is not None:
             sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_written, indent=2) + "\n")
 

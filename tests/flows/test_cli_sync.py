@@ -59,6 +59,13 @@ def test_a_plan_says_what_passes_and_why_not_with_the_values_seen(desk: Desk) ->
     assert "deal.amount >= 1000 is false (deal.amount = 10" in desk.do("plan").stdout
 
 
+def test_in_a_pipe_keys_are_whole(desk: Desk) -> None:
+    (deal,) = won(desk)
+    _, out, _ = desk.run("plan")
+    assert f"salesforce:deal:{deal}/onboarding" in out
+    assert "…" not in out
+
+
 def test_a_dry_run_is_a_plan(desk: Desk) -> None:
     won(desk)
     before = state_of(desk.state)
