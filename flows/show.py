@@ -160,7 +160,7 @@ def _consists(actions: Iterable[Action]) -> str:
 
 def counted(count: int, noun: str) -> str:
     """`1 task`, `2 tasks`."""
-    many = {"dependency": "dependencies", "status": "statuses"}.get(noun, f"{noun}s")
+    many = {"dependency": "dependencies", "delivery": "deliveries", "status": "statuses"}.get(noun, f"{noun}s")
     return f"{count:,} {noun if count == 1 else many}"
 
 

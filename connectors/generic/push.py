@@ -18,7 +18,7 @@ HOW = """\
 1. Have the system send a POST with JSON (Content-Type: application/json) to
    {url}
    whenever something changes.
-2. Where you can set a header, send `X-Handoff-Secret` with the value
+2. Where you can set a header, send `X-Handoff-Secret` with the `secret` under `push:`, or, without one there, with
    {token}
    Where the system signs its webhooks, give it this value as the secret instead, and set `scheme`, `header` and `prefix` under `push:`.
 """

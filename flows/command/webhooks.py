@@ -148,7 +148,7 @@ def _status(seen: Seen) -> RenderableType:
                 f"{one.name}{f' ({one.system})' if one.system != one.name else ''}", [(Text(line), ()) for line in lines if line], empty=""
             )
         ]
-    parts += [Text(f"{seen.strays:,} deliveries went to no address of this hub.", style="dim")] if seen.strays else []
+    parts += [Text(f"{show.counted(seen.strays, 'delivery')} went to no address of this hub.", style="dim")] if seen.strays else []
     told = [Text(f"! {alarm}", style="yellow") for alarm in seen.wrong] or [Text("Nothing is wrong.", style="green")]
     return Group(*parts, Text(), *told)
 
