@@ -135,7 +135,8 @@ def of_failure(name: str, error: BaseException) -> Iterator[Alert]:
         return
     told = str(error) if isinstance(error, ConnectorError) else "an error nobody foresaw; its log says more"
     text = f"**{escape_markdown(name)}** failed: {escape_markdown(_short(told))}"
-    yield Alert("failed", name, text, type(error).__name__, passing=isinstance(error, _PASSING))
+    passing = isinstance(error, _PASSING)  # whichever of these: a system that is down says now this and now that
+    yield Alert("failed", name, text, "passing" if passing else type(error).__name__, passing=passing)
 
 
 def of_refusal(digest: str, reasons: Sequence[str]) -> Alert:

@@ -65,7 +65,8 @@ def _decide(session: Session, error: BaseException | None, digest: str, *, is_wh
         alerts += map(of_silence, alarms(standings(session.loaded, session.hub), now))
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
-    raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))
+    unsure = _unasked(session) | (set() if is_whole else session.sources.keys())
+    raise_alerts(store, session.loaded, alerts, now, about=about, unsure=unsure)
 
 
 def _parked(session: Session) -> Iterator[Alert]:
