@@ -40,7 +40,7 @@ async def announce(session: Session, error: BaseException | None, *, digest: str
         if session.configuration.rules.alerts is not None:
             _decide(session, error, digest, is_whole=is_whole)
         return await deliver(session.store, session.loaded, session.runtime)
-    except ConnectorError as trouble:
+    except Exception as trouble:  # noqa: BLE001 - whatever it is, the work of the run is done
         _log.warning("nobody told", extra={"error": type(trouble).__name__})
         return Counter()
 
