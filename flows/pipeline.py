@@ -249,7 +249,7 @@ async def notify(session: Session, options: Options, summary: Summary) -> None:
     if session.stop.asked or summary.helps:
         return
     is_whole = not options.only and not options.pushed
-    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole)
+    told = await announce(session, summary.error, digest=summary.plan.digest, is_whole=is_whole, sources=options.sources)
     summary.counts.update(told)
     if told["told"] and summary.result == "nothing to do":
         summary.result = "done"
