@@ -180,6 +180,23 @@ async def test_what_is_kept_in_step_waits_with_the_record(tmp_path: Path) -> Non
     assert world.comments("Kick off Big deal") == []
 
 
+async def test_whether_peoples_edits_are_kept_is_part_of_what_was_read(tmp_path: Path) -> None:
+    rules = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
+    world = World(tmp_path, files={"rules.yaml": rules})
+    deal = world.deal()
+    await world.sync()
+    world.win(deal)
+    await world.quiet()
+    world.change(deal, Amount=7000, NextStep="Call")
+    await world.sync()
+    assert "notes: in_step, custom" in ONBOARDING
+    overrides = ONBOARDING.replace("notes: in_step, custom", "notes: crm, custom")
+    world.configure({"rules.yaml": rules, "mappings/blueprints/onboarding.yaml": overrides})
+    answer(world, 1)
+    await world.sync()
+    assert (only(world).number, state_of(world, 1)) == (2, "superseded")
+
+
 async def test_a_rejected_plan_is_given_up_with_the_reason_and_not_asked_again(tmp_path: Path) -> None:
     world, deal = await asked(tmp_path)
     answer(world, 1, "rejected", "they have not paid")
