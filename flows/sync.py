@@ -311,12 +311,12 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 async def opened(where: Settings) -> AsyncIterator[Session]:
     """A run with everything open, in its turn. A signal lets it finish what is in flight, for a while."""
     runtime, listener = Runtime(), _listener.get()
-    progress = listener[0] if listener else silent
+    progress, halt = listener[0] if listener else silent, _stop.get() or Stop()
     async with _connected(where, runtime) as ready:
         with (
-            await _turn(where, runtime) as store,
+            await _turn(where, runtime, halt) as store,
             hints.opened(where, ready.loaded, runtime.clock()) as hub,
-            heeded(halt := _stop.get() or Stop(), lambda: None, grace=_GRACE, insists=False),
+            heeded(halt, lambda: None, grace=_GRACE, insists=False),
         ):
             run, begun = new_run_id(runtime.clock()), ready.calls if _warm.get() else {}
             yield Session(ready.loaded, store, ready.sources, ready.targets, run, runtime, progress, halt, hub=hub, begun=begun)
@@ -336,14 +336,14 @@ async def _connected(where: Settings, runtime: Runtime) -> AsyncIterator[Opened]
         await warm.close()
 
 
-async def _turn(where: Settings, runtime: Runtime) -> Store:
-    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while."""
+async def _turn(where: Settings, runtime: Runtime, halt: Stop) -> Store:
+    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while, or when asked to stop."""
     until = runtime.clock() + _LONGEST_TURN
     while True:
         try:
             return Store(where.state, now=runtime.clock())
         except StateHeld as held:
-            if runtime.clock() >= until:
+            if halt.asked or runtime.clock() >= until:
                 raise
             get_run_logger().debug("waiting: %s", held)
             await asyncio.sleep(_LOOK)

@@ -199,6 +199,19 @@ async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower:
     assert desk.world.shown() == ["Deal onboarding"]
 
 
+async def test_a_run_that_waits_for_its_turn_can_be_stopped(desk: Desk, follower: Follower) -> None:
+    tell(desk, *await won(desk, "Deal"))
+    with closing(Store(desk.state, now=utc_now())):
+        going = asyncio.create_task(follower.follow(["salesforce"]))
+        await run_begun(follower)
+        follower.stop.asked = True
+        async with asyncio.timeout(20):
+            assert list(await going) == ["salesforce"]
+    follower.stop.asked = False
+    assert not await follower.follow(["salesforce"])
+    assert desk.world.shown() == ["Deal onboarding"]
+
+
 async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     (deal,) = await won(desk, "Deal")
     tell(desk, deal)
