@@ -337,7 +337,7 @@ async def _connected(where: Settings, runtime: Runtime) -> AsyncIterator[Opened]
 
 
 async def _turn(where: Settings, runtime: Runtime, halt: Stop) -> Store:
-    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while, or when asked to stop."""
+    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while, or asked to stop."""
     until = runtime.clock() + _LONGEST_TURN
     while True:
         try:
