@@ -42,6 +42,7 @@ from state.leases import TERM
 _log = logs.get("apply")
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 _WORKERS = 12
+_LOOK = timedelta(seconds=1)  # how long at most nobody asks whether to go on waiting
 LEAVES_WITHIN = timedelta(seconds=5)
 
 
@@ -69,7 +70,8 @@ class Drain:
     """One drain of one target's outbox, beside any number of others on the same store: each project is worked on by whoever holds its lease.
 
     Works until nothing is due, `patience` has passed while only waiting (for look-ups to become conclusive, for a pause the tool asked for),
-    a stop was asked for, or the connector's credentials or quota gave out; what is left stays open for the next run.
+    a stop was asked for, it is `enough` (asked between requests), or the connector's credentials or quota gave out; what is left stays open for
+    the next run.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Drain:
         runtime: Runtime,
         stop: Stop | None = None,
         patience: timedelta = timedelta(minutes=3),
+        enough: Callable[[], bool] | None = None,
         progress: Callable[[str, int], None] | None = None,
         workers: int = _WORKERS,
         term: timedelta = TERM,
@@ -94,6 +97,8 @@ class Drain:
         self._runtime = runtime
         self._stop = stop or Stop()
         self._patience = patience
+        self._enough = enough or (lambda: False)
+        self._ends = False
         self._progress = progress or (lambda _what, _count: None)
         self._workers = workers
         self.applied = Applied()
@@ -110,12 +115,17 @@ class Drain:
             if pause is None or waited + pause > self._patience or self._halted():
                 break
             waited = pause if moved else waited + pause
-            if pause:
-                await self._runtime.sleep(pause.total_seconds())
+            await self._rest(pause)
         return self.applied
 
+    async def _rest(self, pause: timedelta) -> None:
+        until = self._now() + pause
+        while not self._halted() and (left := until - self._now()) > timedelta():
+            await self._runtime.sleep(min(left, _LOOK).total_seconds())
+
     def _halted(self) -> bool:
-        return self._stop.asked or self.applied.stopped_by is not None
+        self._ends = self._ends or self._stop.asked or self.applied.stopped_by is not None or self._enough()
+        return self._ends
 
     def _now(self) -> Any:
         return self._runtime.clock()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, create_model
 
-from connectors.base import ConfigError
+from connectors.base import ConfigError, Traits
 from connectors.channels import Channel
 from connectors.push import PushSettings
 from connectors.registry import PUSHES, SYSTEMS, connection_model, push_settings, source_opener, target_opener
@@ -19,6 +19,7 @@ from engine.config import CreateProject, SystemMapping
 from engine.document import Document, build, resolve
 from engine.hints import suggest
 from engine.model import Problem
+from engine.plan import Planner
 from engine.yaml import Invalid, parse
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,13 +29,15 @@ DISCOVERED = ".discovered.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can run: checked, its connections validated, secrets filled in."""
+    """A configuration that can run: checked, its connections validated, secrets filled in. `planners` are those compiled so far, with what the tools
+    could do for each."""
 
     folder: Path
     configuration: Configuration
     connections: Mapping[str, BaseModel]
     pushes: Mapping[str, PushSettings] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
+    planners: list[tuple[Mapping[str, Traits], Planner]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from connectors.base import ConnectorError, LeaseLost, Source, Target, Transient, UnsafePlan
+from connectors.base import ConnectorError, LeaseLost, Source, StateError, Target, Transient, UnsafePlan
 from engine.plan import Plan
 from flows import approving, gauges, hints, logs, recovery
 from flows.apply import Applied, Drain, first
@@ -30,6 +30,7 @@ _log = logs.get("pipeline")
 _LAST_ERRORS = 100
 _LEFT_ALONE = timedelta(minutes=5)
 _FEW = 5
+_SHARE = timedelta(seconds=10)  # of a run's time for what earlier runs left; and for what it decided itself, where another run waits
 Result = Literal["done", "nothing to do", "with errors", "waiting", "helped", "refused", "waiting for approval", "stopped", "failed"]
 
 
@@ -149,22 +150,35 @@ def _subject(session: Session, options: Options) -> str:
 
 
 async def apply(session: Session, options: Options) -> Applied:
-    """Drain the outbox of every target, all at once; one that gives out does not hold up the others."""
+    """Drain the outbox of every target, all at once; one that gives out does not hold up the others. A run that waits for this one goes on with
+    what is left after a while."""
+    return await _apply(session, options.patience, _enough(session, session.awaited))
+
+
+def _enough(session: Session, asked: Callable[[], bool]) -> Callable[[], bool]:
+    until = session.runtime.clock() + _SHARE
+    return lambda: session.runtime.clock() >= until and asked()
+
+
+async def _apply(session: Session, patience: timedelta, enough: Callable[[], bool]) -> Applied:
     total = Applied()
-    for applied in await _together([_drained(session, name, target, options) for name, target in session.standing_targets.items()]):
+    for applied in await _together(
+        [_drained(session, name, target, patience, enough) for name, target in session.standing_targets.items()]
+    ):
         total.counts.update(applied.counts)
         total.errors += applied.errors
     return total
 
 
-async def _drained(session: Session, name: str, target: Target, options: Options) -> Applied:
+async def _drained(session: Session, name: str, target: Target, patience: timedelta, enough: Callable[[], bool]) -> Applied:
     drain = Drain(
         session.store,
         target,
         run=session.run,
         runtime=session.runtime,
         stop=session.stop,
-        patience=options.patience,
+        patience=patience,
+        enough=enough,
         progress=lambda _project, count: session.progress("applying", count, None),
         term=session.term,
     )
@@ -186,7 +200,12 @@ async def _together(work: Sequence[Coroutine[Any, Any, Applied]]) -> list[Applie
 
 
 async def catch_up(session: Session) -> Applied:
-    """Go on with what earlier runs decided, before anything new is read: no refused plan and no CRM that is down may hold it up."""
+    """Go on with what earlier runs decided, before anything new is read; for a while, so that much that is left does not hold up the new."""
+    return await _apply(session, timedelta(), _enough(session, lambda: True)) if session.outbox.counts()["open"] else Applied()
+
+
+async def go_on(session: Session) -> Applied:
+    """Likewise, with all that is left: no refused plan and no CRM that is down may hold it up."""
     return await apply(session, Options(patience=timedelta())) if session.outbox.counts()["open"] else Applied()
 
 
@@ -317,21 +336,28 @@ async def _stages(session: Session, options: Options, summary: Summary) -> None:
         settle(session, summary)
         return
     await listen(session)
-    absorb(summary, await catch_up(session))
+    if not options.pushed:
+        absorb(summary, await catch_up(session))
     if not session.stop.asked:
-        pulled, summary.plan = await gather(session, options)
-        summary.baselined = pulled.baselined
-        summary.counts.update(pulled.counts)
         try:
-            summary.counts.update(await accept(session, pulled, summary.plan, options))
-        except UnsafePlan:
-            if may_report(summary.plan):
+            await _decide(session, options, summary)
+        except ConnectorError as error:
+            if not isinstance(error, LeaseLost | StateError):
+                absorb(summary, await go_on(session))
+            if isinstance(error, UnsafePlan) and may_report(summary.plan):
                 await tell(session, options, summary)
             raise
         absorb(summary, await apply(session, options))
     if not session.stop.asked:
         await tell(session, options, summary)
     settle(session, summary)
+
+
+async def _decide(session: Session, options: Options, summary: Summary) -> None:
+    pulled, summary.plan = await gather(session, options)
+    summary.baselined = pulled.baselined
+    summary.counts.update(pulled.counts)
+    summary.counts.update(await accept(session, pulled, summary.plan, options))
 
 
 def refused(error: UnsafePlan) -> Result:

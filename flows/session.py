@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
-from typing import Any, Literal
+from typing import Literal
 
 from connectors.base import (
     AuthError,
@@ -18,6 +18,7 @@ from connectors.base import (
     Source,
     StateError,
     Target,
+    Traits,
     UnsafePlan,
 )
 from connectors.registry import source_opener, target_opener
@@ -53,6 +54,7 @@ class Session:
     """`progress(what, count, total)` hears of every step; `total` is None while it is not known.
 
     `term` is how long others wait for a process that went silent before they take over what it was at.
+    `awaited` says whether another run waits for this one's end.
     `hub` is the hub's database, where there is a use for it; `begun` are the calls each system had seen before, where it was open already.
     `failures` are the systems that gave out, by what they were used as, and why: they are left alone from then on, the others go on.
     """
@@ -67,6 +69,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     term: timedelta = TERM
     failures: Failures = field(default_factory=dict)
+    awaited: Callable[[], bool] = lambda: False
     hub: Database | None = None
     begun: Mapping[str, int] = field(default_factory=dict)
     inbox: Inbox | None = field(init=False)
@@ -83,7 +86,7 @@ class Session:
         self.outbox = Outbox(self.store)
         self.reader = Reader(self.store, self.run, self.runtime)
         self.continuity = Continuity(self.store)
-        self.planner = make_planner(configuration, {name: target.traits for name, target in self.targets.items()})
+        self.planner = _planner(self.loaded, {name: target.traits for name, target in self.targets.items()})
 
     @property
     def configuration(self) -> Configuration:
@@ -140,7 +143,16 @@ def worst(errors: Iterable[ConnectorError]) -> ConnectorError:
 _WORST = (ConfigError, AuthError, QuotaExhausted)
 
 
-def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Planner:
+def _planner(loaded: Loaded, traits: Mapping[str, Traits]) -> Planner:
+    """Compiled once for each configuration: run follows run."""
+    for known, planner in loaded.planners:
+        if known == traits:
+            return planner
+    loaded.planners.append((traits, planner := make_planner(loaded.configuration, traits)))
+    return planner
+
+
+def make_planner(configuration: Configuration, traits: Mapping[str, Traits]) -> Planner:
     rules = configuration.rules
     places = [configuration.place(index) for index in range(len(rules.rules))]
     scopes = {kind: configuration.scope(kind) for kind in ("deal", "customer", "feedback")}
@@ -153,7 +165,7 @@ def make_planner(configuration: Configuration, traits: Mapping[str, Any]) -> Pla
     )
 
 
-def _blueprints(configuration: Configuration, traits: Mapping[str, Any]) -> dict[tuple[str, str], Blueprint]:
+def _blueprints(configuration: Configuration, traits: Mapping[str, Traits]) -> dict[tuple[str, str], Blueprint]:
     pairs = {(a.create, a.target) for rule in configuration.rules.rules for a in rule.do if isinstance(a, CreateProject)}
     directories = {target: Directory(configuration.mappings[target].people, configuration.scope("people")) for target in traits}
     return {

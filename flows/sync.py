@@ -23,10 +23,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import Task
 
-from connectors.base import ConnectorError, RateLimited, Runtime, StateHeld, Transient, UnsafePlan
+from connectors.base import ConnectorError, LeaseLost, RateLimited, Runtime, StateError, Transient, UnsafePlan
 from engine.limits import by_rule
 from engine.plan import Plan
-from flows import hints
+from flows import hints, turn
 from flows.apply import Stop
 from flows.pipeline import (
     Options,
@@ -55,10 +55,8 @@ from flows.sync_approval import follow
 from flows.waiting import waiting
 from flows.warm import Opened, Warm
 from flows.write_back import listen
-from state import Store
 
 MOST_ROWS = 1000
-_LONGEST_TURN, _LOOK = timedelta(minutes=15), 0.2  # how long a run waits for another to end; seconds between two looks
 _GRACE = 3.0  # seconds; whoever serves the flow ends as well, and has ten
 PATIENT = (RateLimited, Transient)
 
@@ -123,7 +121,7 @@ class Work:
 
 @task(name="catch up", **_STAGE)
 async def go_on(work: Work) -> None:
-    """Go on with what earlier runs decided, before anything new is read."""
+    """Go on for a while with what earlier runs decided, before anything new is read."""
     absorb(work.summary, await catch_up(work.session))
 
 
@@ -265,21 +263,28 @@ async def _stages(work: Work) -> None:
         await _with_progress(work)
         settle(work.session, work.summary)
         return
-    if work.session.outbox.counts()["open"]:
+    if work.session.outbox.counts()["open"] and not work.options.pushed:
         await go_on(work)
     if not work.session.stop.asked:
-        await pull_and_plan(work)
-        await _show_plan(work.summary.plan)
         try:
-            await accept_plan(work)
-        except UnsafePlan:
-            if may_report(work.summary.plan):
+            await _decide(work)
+        except ConnectorError as error:
+            if not isinstance(error, LeaseLost | StateError) and work.session.outbox.counts()["open"]:
+                work.options = replace(work.options, patience=timedelta())
+                await _with_progress(work)
+            if isinstance(error, UnsafePlan) and may_report(work.summary.plan):
                 await write_progress(work)
             raise
         await _with_progress(work)
     if not work.session.stop.asked:
         await write_progress(work)
     settle(work.session, work.summary)
+
+
+async def _decide(work: Work) -> None:
+    await pull_and_plan(work)
+    await _show_plan(work.summary.plan)
+    await accept_plan(work)
 
 
 @flow(name="plan", flow_run_name=_name, persist_result=False)
@@ -314,12 +319,14 @@ async def opened(where: Settings) -> AsyncIterator[Session]:
     progress, halt = listener[0] if listener else silent, _stop.get() or Stop()
     async with _connected(where, runtime) as ready:
         with (
-            await _turn(where, runtime, halt) as store,
+            await turn.take(where.state, runtime, lambda: halt.asked) as store,
             hints.opened(where, ready.loaded, runtime.clock()) as hub,
             heeded(halt, lambda: None, grace=_GRACE, insists=False),
         ):
             run, begun = new_run_id(runtime.clock()), ready.calls if _warm.get() else {}
-            yield Session(ready.loaded, store, ready.sources, ready.targets, run, runtime, progress, halt, hub=hub, begun=begun)
+            session = Session(ready.loaded, store, ready.sources, ready.targets, run, runtime, progress, halt, hub=hub, begun=begun)
+            session.awaited = turn.awaited(where.state)
+            yield session
 
 
 @asynccontextmanager
@@ -334,19 +341,6 @@ async def _connected(where: Settings, runtime: Runtime) -> AsyncIterator[Opened]
         raise
     if kept is None:
         await warm.close()
-
-
-async def _turn(where: Settings, runtime: Runtime, halt: Stop) -> Store:
-    """The state, as soon as no other run has it: two that meet run one after the other. Raises StateHeld after a long while, or asked to stop."""
-    until = runtime.clock() + _LONGEST_TURN
-    while True:
-        try:
-            return Store(where.state, now=runtime.clock())
-        except StateHeld as held:
-            if halt.asked or runtime.clock() >= until:
-                raise
-            get_run_logger().debug("waiting: %s", held)
-            await asyncio.sleep(_LOOK)
 
 
 # what people see

@@ -18,10 +18,7 @@ class Lock:
 
     def __init__(self, path: Path, *, now: datetime) -> None:
         self._path = path
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StateError(f"cannot open {path} ({error.strerror}); check that the folder exists and may be written") from error
+        self._file = _open(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -42,12 +39,40 @@ class Lock:
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
     """Wait until nobody else has the lock at `path`, and have it for the length of the block."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StateError(f"cannot open {path} ({error.strerror}); check that the folder exists and may be written") from error
-    try:
+    with _opened(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def queued(path: Path) -> Iterator[None]:
+    """For the length of the block, whoever has what `path` stands for can see that somebody waits for it."""
+    with _opened(path) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def is_awaited(path: Path) -> bool:
+    """Whether some process is queued at `path` just now."""
+    with _opened(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    file = _open(path)
+    try:
+        yield file
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(f"cannot open {path} ({error.strerror}); check that the folder exists and may be written") from error

@@ -88,9 +88,10 @@ class Outbox:
     # the queue
 
     def due_projects(self, target: str, now: datetime) -> list[str]:
-        """Projects with something to do now, eldest first."""
+        """Projects with something to do now. Those of the latest decisions come first, however much is left of earlier ones; else the eldest."""
         rows = self._db.execute(
-            "SELECT project FROM intent WHERE state = 'open' AND target = ? GROUP BY project HAVING min(due_at) <= ? ORDER BY min(seq)",
+            "SELECT project FROM intent WHERE state = 'open' AND target = ? GROUP BY project HAVING min(due_at) <= ?"
+            " ORDER BY max(created_at) DESC, min(seq)",
             (target, stamp(now)),
         )
         return [row[0] for row in rows]

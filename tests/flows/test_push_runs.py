@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
@@ -20,7 +21,7 @@ from prefect.states import Cancelling
 
 from connectors.base import AuthError, ConnectorError, Runtime, StateError, Transient, utc_now
 from engine.model import Hint
-from flows import service_push
+from flows import pipeline, service_push
 from flows import sync as flows
 from flows.apply import Stop
 from flows.pipeline import Summary
@@ -210,6 +211,29 @@ async def test_a_run_that_waits_for_its_turn_can_be_stopped(desk: Desk, follower
     follower.stop.asked = False
     assert not await follower.follow(["salesforce"])
     assert desk.world.shown() == ["Deal onboarding"]
+
+
+async def test_a_long_run_makes_way_for_what_was_just_told_and_the_next_goes_on_with_the_rest(
+    desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_SHARE", timedelta(seconds=1))
+    *many, late = await won(desk, *(f"Deal {number}" for number in range(30)), "Late")
+    desk.world.change(late, StageName="Prospecting")
+    slow = desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=0.3)
+    parameters = {"folder": str(desk.folder), "state": str(desk.state), "force": True}
+    long = asyncio.create_task(flows.sync(**parameters, return_state=True))  # type: ignore[call-overload]
+    await asyncio.to_thread(wait_for, lambda: slow.struck > 0)
+    desk.world.win(late)
+    tell(desk, late)
+    going = asyncio.create_task(follower.follow(["salesforce"]))
+    state = await long
+    assert state.name == "Waiting"
+    assert "Late onboarding" not in desk.world.shown()
+    await asyncio.to_thread(wait_for, lambda: "Late onboarding" in desk.world.shown())
+    assert len(desk.world.shown()) < len(many)
+    slow.times = slow.struck
+    assert not await going
+    assert sorted(desk.world.shown()) == sorted([*(f"Deal {number} onboarding" for number in range(30)), "Late onboarding"])
 
 
 async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

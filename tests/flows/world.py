@@ -137,6 +137,7 @@ class World:
         self.hosts = {CRM: self.crm, TOOL: self.tool}
         self.hook: Callable[[httpx.Request], None] | None = None
         self.stop = Stop()
+        self.awaited = False
         self.death = Death()
         self.is_pushed = False
 
@@ -184,7 +185,9 @@ class World:
             async with connect(loaded, runtime) as (sources, targets):
                 run = new_run_id(self.clock())
                 with closing(self.hub()) if self.is_pushed else nullcontext() as hub:
-                    return await work(Session(loaded, opened, sources, targets, run, runtime, stop=self.stop, hub=hub))
+                    session = Session(loaded, opened, sources, targets, run, runtime, stop=self.stop, hub=hub)
+                    session.awaited = lambda: self.awaited
+                    return await work(session)
         finally:
             opened.close()
 
