@@ -268,7 +268,7 @@ async def notify(session: Session, options: Options, summary: Summary) -> None:
     if session.stop.asked or summary.helps:
         return
     whole = () if options.only or options.pushed else options.sources or tuple(session.configuration.rules.sources)
-    told = await announce(session, summary.error, digest=summary.plan.digest, whole=whole)
+    told = await announce(session, summary.error, digest=summary.plan.digest, whole=whole, sources=options.sources)
     summary.counts.update(told)
     if told["told"] and summary.result == "nothing to do":
         summary.result = "done"

@@ -63,10 +63,11 @@ class PushRuns:
 
 
 def _gave_out(seen: Sequence[Summary], systems: Sequence[str]) -> Collection[str]:
-    """All, when the run came to nothing, or another process was reading; else those that failed in it."""
-    if not seen or seen[-1].helps:
+    """All, when the run came to nothing, or another process was reading; else those that failed in it. What ended it may be none of these."""
+    last = seen[-1] if seen else None
+    if last is None or last.helps or (last.result == "failed" and last.error not in last.failures.values()):
         return systems
-    return seen[-1].failures.keys() or (systems if seen[-1].result == "failed" else ())
+    return last.failures.keys()
 
 
 async def find(name: str) -> UUID:
@@ -99,7 +100,13 @@ async def _heed(client: PrefectClient, run: UUID, service: Stop, halt: Stop) -> 
 
 
 async def _is_cancelled(client: PrefectClient, run: UUID) -> bool:
-    state = (await client.read_flow_run(run)).state
+    """Not as far as can be told, where the server does not answer: it is asked again, and the service is heeded all the while."""
+    import httpx  # noqa: PLC0415 - the errors of Prefect's own client
+
+    try:
+        state = (await client.read_flow_run(run)).state
+    except (httpx.HTTPError, RuntimeError, ObjectNotFound):
+        return False
     return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
 
 

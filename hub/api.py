@@ -12,7 +12,7 @@ from connectors.base import StateError
 from flows.explain import standing
 from hub.access import Visitor
 from hub.desk import Desk
-from hub.pages import approver, pushed
+from hub.pages import Number, approver, pushed
 from state.approvals import Approval, Approvals
 
 
@@ -41,14 +41,14 @@ def api(desk: Desk) -> APIRouter:
         return [asdict(one) for one in listed]
 
     @routes.get("/approvals/{number}")
-    async def approval(number: int) -> dict[str, Any]:
+    async def approval(number: Number) -> dict[str, Any]:
         found = await desk.records(lambda db: Approvals(db).get(number))
         if found is None:
             raise HTTPException(404, f"there is no approval {number}")
         return asdict(found)
 
     @routes.post("/approvals/{number}")
-    async def decide(number: int, decision: Decision, who: Annotated[Visitor, Depends(_program)]) -> dict[str, Any]:
+    async def decide(number: Number, decision: Decision, who: Annotated[Visitor, Depends(_program)]) -> dict[str, Any]:
         if decision.answer == "rejected" and not decision.words.strip():
             raise HTTPException(422, "rejecting needs words: why")
         try:

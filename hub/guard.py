@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
+
+from starlette.requests import cookie_parser
 
 from connectors.base import ConnectorError
 from hub import web
@@ -73,11 +74,8 @@ class Guard:
 
 
 def cookie(headers: dict[str, str], name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "").replace(", ", "; ")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """Whatever other applications on this host have put beside it: not all of that is as the standard library would have it."""
+    return cookie_parser(headers.get("cookie", "").replace(", ", "; ")).get(name, "")
 
 
 def _hostname(host: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from connectors.base import ConnectorError, StateError
@@ -24,6 +24,7 @@ from state.database import Database
 from state.inbox import Feed, Inbox
 from state.subscriptions import Subscribed, Subscriptions
 
+Number = Annotated[int, Path(ge=1, lt=1 << 63)]  # as large as a database counts
 _ANSWERS: Mapping[str, Answer] = {"approve": "approved", "reject": "rejected"}
 
 
@@ -66,12 +67,12 @@ def pages(desk: Desk, show: Show) -> APIRouter:
         return show(request, "approvals", {"waiting": waiting, "decided": decided})
 
     @routes.get("/approvals/{number}")
-    async def approval(request: Request, number: int) -> Response:
+    async def approval(request: Request, number: Number) -> Response:
         return await _approval(request, number)
 
     @routes.post("/approvals/{number}")
     async def decide(
-        request: Request, number: int, given: Annotated[Fields, Depends(fields)], who: Annotated[Visitor, Depends(approver)]
+        request: Request, number: Number, given: Annotated[Fields, Depends(fields)], who: Annotated[Visitor, Depends(approver)]
     ) -> Response:
         check_form(desk, who, given)
         answer, words = _ANSWERS.get(given.get("answer", "")), given.get("words", "").strip()

@@ -157,8 +157,8 @@ class Approvals:
         self._db.execute("UPDATE approval SET flow_run = ? WHERE number = ?", (flow_run, number))
 
     def forget_before(self, cut: datetime) -> int:
-        """Drop those asked before `cut` that wait no more; gives how many."""
-        return int(self._db.execute("DELETE FROM approval WHERE asked_at < ? AND state <> 'waiting'", (stamp(cut),)).rowcount)
+        """Drop those asked before `cut` that neither wait nor are to be taken up; gives how many."""
+        return int(self._db.execute(f"DELETE FROM approval WHERE asked_at < ? AND NOT {_OPEN}", (stamp(cut),)).rowcount)  # noqa: S608
 
     def _select(self, rest: str, parameters: Sequence[Any] = ()) -> list[Approval]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM approval {rest}", parameters).fetchall()  # noqa: S608 - words from above

@@ -12,12 +12,14 @@ import pytest
 
 from connectors.base import StateError, UnsafePlan
 from flows import approving
+from sandbox.notify import TOKEN, Services
+from sandbox.web import Sandbox
 from state.approvals import RUN, Answer, Approval, Approvals
 from state.held import sights
 from tests.flows.desk import Desk, local
 from tests.flows.files import ONBOARDING, RULES, SALESFORCE
 from tests.flows.pair import ROUTED, Pair
-from tests.flows.told import ALERTS, AMOUNT, CHANNELS, Telling
+from tests.flows.told import ALERTS, AMOUNT, CHANNELS, HOST, SECRET, Telling
 from tests.flows.world import Crash, Death, World
 
 ONBOARD = "    on: [deal.won]\n"
@@ -176,6 +178,23 @@ async def test_what_is_kept_in_step_waits_with_the_record(tmp_path: Path) -> Non
     assert "next: Write" in project["notes"]
     assert "7000" in world.task("Kick off Big deal")["notes"]
     assert world.comments("Kick off Big deal") == []
+
+
+async def test_whether_peoples_edits_are_kept_is_part_of_what_was_read(tmp_path: Path) -> None:
+    rules = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
+    world = World(tmp_path, files={"rules.yaml": rules})
+    deal = world.deal()
+    await world.sync()
+    world.win(deal)
+    await world.quiet()
+    world.change(deal, Amount=7000, NextStep="Call")
+    await world.sync()
+    assert "notes: in_step, custom" in ONBOARDING
+    overrides = ONBOARDING.replace("notes: in_step, custom", "notes: crm, custom")
+    world.configure({"rules.yaml": rules, "mappings/blueprints/onboarding.yaml": overrides})
+    answer(world, 1)
+    await world.sync()
+    assert (only(world).number, state_of(world, 1)) == (2, "superseded")
 
 
 async def test_a_rejected_plan_is_given_up_with_the_reason_and_not_asked_again(tmp_path: Path) -> None:
@@ -867,3 +886,35 @@ async def test_a_schedule_for_one_system_asks_about_its_own_plan(tmp_path: Path)
     pair.far.sf.oauth.client_secret = "another"  # south gives out: what it would tell is missing
     assert (await pair.sync()).result == "refused"
     assert waiting(pair.near) == []
+
+
+async def test_a_yes_that_no_run_took_up_yet_is_not_forgotten_however_old_its_question_is(tmp_path: Path) -> None:
+    patient = ASKS["rules.yaml"] + "approvals: {expire_after_hours: 8760}\n"
+    world, _ = await asked(tmp_path, {"rules.yaml": patient})
+    other = world.deal("Other")
+    world.tell()
+    await world.sync()
+    world.clock.move(days=100)
+    answer(world, 1)
+    await world.sync(only=(f"salesforce:deal:{other}",))
+    assert state_of(world, 1) == "approved"
+    await world.quiet()
+    assert (world.shown(), state_of(world, 1)) == (["Big deal onboarding"], "done")
+
+
+async def test_a_run_of_another_schedule_does_not_say_that_a_refused_plan_is_accepted(tmp_path: Path) -> None:
+    rules = ROUTED.replace("projects_per_run: 10", "projects_per_run: 1") + CHANNELS + ALERTS
+    pair = Pair(tmp_path, files={"rules.yaml": rules})
+    services = Services(pair.near.clock, dingtalk=SECRET)
+    pair.near.hosts[HOST] = Sandbox(services, sleep=pair.near.clock.sleep)
+    pair.near.env |= {"ROBOT": TOKEN, "DINGTALK": SECRET}
+    deals = [pair.near.deal("Near 1"), pair.near.deal("Near 2")]
+    await pair.sync()
+    for deal in deals:
+        pair.near.win(deal)
+    for _ in range(3):
+        assert (await pair.near.sync(sources=("salesforce",))).result == "refused"
+        assert (await pair.near.sync(sources=("south",))).result == "nothing to do"
+    assert [text.split(",")[0] for text in services.texts("dingtalk")] == ["A plan was refused"]
+    assert (await pair.near.sync(sources=("salesforce",), force=True)).result == "done"
+    assert [text.split(",")[0] for text in services.texts("dingtalk")] == ["A plan was refused", "Over"]

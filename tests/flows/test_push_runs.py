@@ -6,21 +6,25 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect import get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
-from connectors.base import ConnectorError, Runtime, Transient, utc_now
+from connectors.base import AuthError, ConnectorError, Runtime, StateError, Transient, utc_now
 from engine.model import Hint
 from flows import pipeline, service_push
 from flows import sync as flows
 from flows.apply import Stop
+from flows.pipeline import Summary
 from flows.service_push import PushRuns, dispatching, find
 from flows.settings import Settings
 from flows.warm import Warm
@@ -133,6 +137,13 @@ async def test_a_crm_that_is_away_is_named_and_what_it_told_is_kept(desk: Desk, 
     assert desk.world.shown() == ["Deal onboarding"]
 
 
+def test_a_run_that_came_to_nothing_is_everybodys_failure_whoever_else_gave_out() -> None:
+    tool, full = AuthError("no"), StateError("the disk is full")
+    ended = Summary("r", result="failed", error=full, failures={"asana": tool})
+    assert list(service_push._gave_out([ended], ["salesforce"])) == ["salesforce"]
+    assert list(service_push._gave_out([replace(ended, error=tool)], ["salesforce"])) == ["asana"]
+
+
 async def test_a_run_that_is_cancelled_in_the_ui_stops_in_order_and_the_rest_is_done_later(
     desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +164,30 @@ async def test_a_run_that_is_cancelled_in_the_ui_stops_in_order_and_the_rest_is_
     assert sorted(desk.world.shown()) == ["One onboarding", "Three onboarding", "Two onboarding"]
 
 
+async def test_the_service_stops_a_run_although_prefects_server_did_not_answer_for_a_moment(
+    desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_push, "_SELDOM", 1)
+    tell(desk, *await won(desk, "One", "Two", "Three"))
+    read, away = PrefectClient.read_flow_run, []
+
+    async def read_flow_run(client: PrefectClient, run: UUID) -> FlowRun:
+        watch = asyncio.current_task()
+        if away or watch is None or getattr(watch.get_coro(), "__name__", "") != "_heed":
+            return await read(client, run)  # Prefect asks as well, and has patience of its own
+        away.append(run)
+        raise httpx.ConnectError("away")
+
+    monkeypatch.setattr(PrefectClient, "read_flow_run", read_flow_run)
+    desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=1.5)
+    going = asyncio.create_task(follower.follow(["salesforce"]))
+    await asyncio.to_thread(wait_for, lambda: bool(away))
+    follower.stop.asked = True
+    await going
+    assert [run.state_name for run in await follower.runs()] == ["Stopped"]
+    assert desk.told("history")[0]["result"] == "stopped"
+
+
 async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower: Follower) -> None:
     (deal,) = await won(desk, "Deal")
     tell(desk, deal)
@@ -162,6 +197,19 @@ async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower:
     assert (run.state_name, going.done()) == ("Running", False)
     held.close()
     assert not await going
+    assert desk.world.shown() == ["Deal onboarding"]
+
+
+async def test_a_run_that_waits_for_its_turn_can_be_stopped(desk: Desk, follower: Follower) -> None:
+    tell(desk, *await won(desk, "Deal"))
+    with closing(Store(desk.state, now=utc_now())):
+        going = asyncio.create_task(follower.follow(["salesforce"]))
+        await run_begun(follower)
+        follower.stop.asked = True
+        async with asyncio.timeout(20):
+            assert list(await going) == ["salesforce"]
+    follower.stop.asked = False
+    assert not await follower.follow(["salesforce"])
     assert desk.world.shown() == ["Deal onboarding"]
 
 
