@@ -32,7 +32,6 @@ QUIET = (
     "disable-sync",
     "no-sandbox",
 )
-SIZE = {"width": 1360, "height": 900}
 
 
 def main() -> None:
@@ -135,7 +134,7 @@ def _browser(program: str, place: Path) -> Iterator[Any]:
     with sync_playwright() as started:
         args = [f"--{word}" for word in QUIET]
         context = started.chromium.launch_persistent_context(
-            str(place / "profile"), executable_path=program, headless=True, args=args, viewport=SIZE
+            str(place / "profile"), executable_path=program, headless=True, args=args, viewport={"width": 1360, "height": 900}
         )
         yield context.new_page()
         context.close()

@@ -51,7 +51,8 @@ def house(path: Path, **env: str) -> Iterator[House]:
     with on_loopback([Sandbox(provider)]) as (provider.issuer,):
         listed = {"HANDOFF_OIDC_READERS": "*@example.com, guest@elsewhere.example", "HANDOFF_OIDC_APPROVERS": "ana@example.com"}
         named = {"HANDOFF_OIDC_ISSUER": provider.issuer, "HANDOFF_OIDC_CLIENT_ID": "hub", "HANDOFF_OIDC_CLIENT_SECRET": "s3cret"}
-        with rig.hub(path, url=PUBLIC, **{**listed, **named, **env}) as hub:
+        given: dict[str, Any] = {**listed, **named, **env}
+        with rig.hub(path, url=PUBLIC, **given) as hub:
             hub.clock.now = clock.now
             provider.clock = hub.clock
             yield House(hub, provider, hub.browser())
