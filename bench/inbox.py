@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,6 +23,7 @@ from bench import senders
 from bench.measure import ROOT, Benchmark, Figure
 from connectors.base import utc_now
 from flows.endpoints import Endpoints
+from sandbox.loopback import answers, free_port
 from state.hub import open_hub
 from state.inbox import Inbox
 from tests.flows.files import ASANA, SALESFORCE, write_files
@@ -105,7 +104,7 @@ def hub(folder: Path) -> Iterator[tuple[str, Any, Path]]:
         "mappings/hubspot.yaml": HUBSPOT,
     }
     write_files(folder, changed)
-    state, port = folder / "state.db", _free_port()
+    state, port = folder / "state.db", free_port()
     env = {**os.environ, "HANDOFF_HUB_SECRET": SECRET, "HANDOFF_HUB_URL": senders.PUBLIC, "TOKEN": "t", "WORKSPACE": "1", "TEAM": "2"}
     words = [sys.executable, "-m", "hub", "-C", str(folder), "--state", str(state), "--port", str(port)]
     with _process(words, env, f"http://127.0.0.1:{port}/healthz"):
@@ -114,7 +113,7 @@ def hub(folder: Path) -> Iterator[tuple[str, Any, Path]]:
 
 @contextmanager
 def bare() -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     with _process([sys.executable, "-m", "bench.nothing", str(port)], dict(os.environ), f"http://127.0.0.1:{port}/healthz"):
         yield f"http://127.0.0.1:{port}"
 
@@ -133,23 +132,12 @@ def _process(words: list[str], env: dict[str, str], health: str) -> Iterator[Non
 
 def _await(process: subprocess.Popen[bytes], health: str) -> None:
     end = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(health, timeout=2).close()  # noqa: S310 - our own loopback address
-        except OSError:
-            assert process.poll() is None, "it ended at once"
-            assert time.monotonic() < end, "it did not start"
-            time.sleep(0.05)
-        else:
-            return
+    while not answers(health):
+        assert process.poll() is None, "it ended at once"
+        assert time.monotonic() < end, "it did not start"
+        time.sleep(0.05)
 
 
 def _kept(state: Path) -> set[str]:
     with closing(open_hub(state, now=utc_now())) as db:
         return {told.hint.id for told in Inbox(db).take(["salesforce"], most=10_000_000)}
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

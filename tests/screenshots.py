@@ -15,11 +15,11 @@ import httpx
 
 from connectors.base import utc_now
 from engine.model import Hint
+from sandbox.loopback import answers, free_port
 from state.hub import open_hub
 from state.inbox import Arrivals, Inbox
 from tests.flows.desk import Desk, desk, local, wait_for
 from tests.flows.files import RULES
-from tests.flows.test_serve import answers, free_port
 
 DEALS = ("Nordwind Logistik: Ausbau 2027", "Meridian Health: rollout", "苏州精密: 产线升级项目", "Kirkwall Ferries: fleet tracking")
 LARGE = "Brightwater Energy: grid platform, 5 sites"

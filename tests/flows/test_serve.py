@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from sandbox.loopback import answers, free_port
 from tests.flows.desk import Desk, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def group(leader: int) -> list[int]:
@@ -35,13 +29,6 @@ def group(leader: int) -> list[int]:
         if int(group_id) == leader and state != "Z":
             found.append(int(stat.parent.name))
     return found
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 class Served:

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from sandbox.loopback import answers, free_port
 from tests.flows.desk import Desk, local, wait_for
 from tests.flows.files import RULES
-from tests.flows.test_serve import answers, free_port, group
+from tests.flows.test_serve import group
 
 pytestmark = pytest.mark.nightly
 

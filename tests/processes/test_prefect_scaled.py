@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from redis import Redis, RedisError
 
+from sandbox.loopback import answers, free_port
 from tests import postgres
 from tests.flows.desk import Desk, wait_for
-from tests.flows.test_serve import answers, free_port
 from tests.processes.backfill import differences, rest, undisturbed, won_deals
 from tests.processes.picture import picture
 

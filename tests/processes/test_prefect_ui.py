@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from sandbox.loopback import answers, free_port
 from tests.flows.desk import Desk, wait_for
-from tests.flows.test_serve import answers, free_port
 
 pytestmark = pytest.mark.nightly
 QUIET = (
