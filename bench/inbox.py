@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,12 +22,12 @@ from typing import Any
 
 from bench import senders
 from bench.measure import ROOT, Benchmark, Figure
+from bench.world import FOLDER, NOWHERE
 from connectors.base import utc_now
 from flows.endpoints import Endpoints
 from sandbox.loopback import answers, free_port
 from state.hub import open_hub
 from state.inbox import Inbox
-from tests.flows.files import ASANA, SALESFORCE, write_files
 
 SECONDS, CROWD, RATE = 10.0, 32, 1000.0
 SECRET = "a secret of the hub that nobody knows"
@@ -97,15 +98,12 @@ _PROCESSES: list[subprocess.Popen[bytes]] = []
 @contextmanager
 def hub(folder: Path) -> Iterator[tuple[str, Any, Path]]:
     """A hub of its own; gives its URL, how its paths are made, and its state."""
-    push = f"push:\n  organization: {senders.ORGANIZATION}\nread:"
-    changed = {
-        "mappings/salesforce.yaml": SALESFORCE.replace("read:", push, 1),
-        "mappings/asana.yaml": ASANA,
-        "mappings/hubspot.yaml": HUBSPOT,
-    }
-    write_files(folder, changed)
+    mappings = Path(shutil.copytree(FOLDER, folder)) / "mappings"
+    with (mappings / "salesforce.yaml").open("a", encoding="utf-8") as mapping:
+        mapping.write(f"\npush:\n  organization: {senders.ORGANIZATION}\n")
+    (mappings / "hubspot.yaml").write_text(HUBSPOT, encoding="utf-8")
     state, port = folder / "state.db", free_port()
-    env = {**os.environ, "HANDOFF_HUB_SECRET": SECRET, "HANDOFF_HUB_URL": senders.PUBLIC, "TOKEN": "t", "WORKSPACE": "1", "TEAM": "2"}
+    env = {**os.environ, **NOWHERE, "HANDOFF_HUB_SECRET": SECRET, "HANDOFF_HUB_URL": senders.PUBLIC}
     words = [sys.executable, "-m", "hub", "-C", str(folder), "--state", str(state), "--port", str(port)]
     with _process(words, env, f"http://127.0.0.1:{port}/healthz"):
         yield f"http://127.0.0.1:{port}", Endpoints(SECRET, senders.PUBLIC).path, state
