@@ -204,7 +204,7 @@ class Planner:
         parent = f"{project.key}/{slot}" if slot else project.key
         rule, change = firing.compiled.rule.name, firing.change
         text = self._texts[rule, position, change.record.kind].render(context(change, firing.decision.event)).strip()
-        item = _message(action, f"{rule}-{position}-{_short_hash(change.record.version)}", parent, project.key, text)
+        item = _message(action, f"{rule}-{position}-{_identity(change, text)}", parent, project.key, text)
         if item.key in project.items:
             return firing.says("passed", f"this {item.kind} was made already")
         if item.kind not in self._abilities[project.target].kinds:
@@ -215,18 +215,17 @@ class Planner:
     # messages
 
     def _notify(self, firing: _Firing, action: Notify, position: int) -> Decision:
-        """One for each change that wakes the rule, however often it is looked at: a record that is looked at again has the same content by another
-        version, for what is written back to it counts."""
+        """One for each change that wakes the rule and each text, as with comments."""
         rule, change = firing.compiled.rule.name, firing.change
-        key = f"{change.source}#notify-{rule}-{position}-{_identity(change)}@{action.notify}"
         if firing.is_history:
             return firing.says("passed", "it is history, of which nobody is told")
-        if key in firing.told or any(notice.key == key for notice in firing.plan.notices):
-            return firing.says("passed", f"{action.notify} was told already")
         event = firing.decision.event
         text = self._texts[rule, position, change.record.kind].render(context(change, event)).strip()
         if not text:
             return firing.says("passed", "the message is empty")
+        key = f"{change.source}#notify-{rule}-{position}-{_identity(change, text)}@{action.notify}"
+        if key in firing.told or any(notice.key == key for notice in firing.plan.notices):
+            return firing.says("passed", f"{action.notify} was told already")
         firing.plan.notices.append(Notice(key, action.notify, change.source, event, rule, firing.compiled.why, text))
         return firing.says("acts", f"tells {action.notify}: {firing.decision.reason}")
 
@@ -373,9 +372,11 @@ def _message(action: AddComment | SetStatus, mark: str, parent: str, project: st
     return Item(f"{parent}#status-{mark}", "status", {"status": action.set_status, "title": title, "text": text}, project, parent)
 
 
-def _identity(change: Change) -> str:
-    content = change.after.model_dump_json(exclude={"customer"}, exclude_defaults=True) if change.after is not None else "gone"
-    return _short_hash(f"{change.since}\n{content}")
+def _identity(change: Change, text: str) -> str:
+    """Of what is said of a change, however often that is looked at. A record that waits is compared with the same snapshot each time, whatever
+    version it has by then and whatever else was edited; a later change starts from another."""
+    before = change.before.model_dump_json(exclude={"customer"}, exclude_defaults=True) if change.before is not None else ""
+    return _short_hash(f"{change.since}\n{before}\n{text}")
 
 
 def _short_hash(text: str) -> str:

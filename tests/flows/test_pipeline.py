@@ -107,6 +107,18 @@ async def test_a_comment_is_made_once_for_each_change_however_often_the_record_i
     assert [text.split()[-1].split(".")[0] for text in world.comments("Kick off Big deal")] == ["7000", "5000", "7000"]
 
 
+async def test_a_record_looked_at_again_for_a_rule_that_fails_gets_the_comment_of_another_rule_once(tmp_path: Path) -> None:
+    broken = RULES + "  - {name: broken, on: [deal.amount_changed], when: 1 / (deal.amount - 7000) > 0, do: [{create: onboarding, target: asana}]}\n"
+    world = World(tmp_path, files={"rules.yaml": broken})
+    deal = await born(world)
+    world.change(deal, Amount=7000)
+    for number in range(3):
+        run = await world.sync()
+        assert run.plan.count("failed") == 1
+        world.change(deal, NextStep=f"Call {number}")
+    assert len(world.comments("Kick off Big deal")) == 1
+
+
 async def test_customers_merged_get_one_review_between_them(tmp_path: Path) -> None:
     world = World(tmp_path)
     first, second, third = (world.account(name) for name in ("First", "Second", "Third"))
