@@ -108,7 +108,10 @@ async def test_a_comment_is_made_once_for_each_change_however_often_the_record_i
 
 
 async def test_a_record_looked_at_again_for_a_rule_that_fails_gets_the_comment_of_another_rule_once(tmp_path: Path) -> None:
-    broken = RULES + "  - {name: broken, on: [deal.amount_changed], when: 1 / (deal.amount - 7000) > 0, do: [{create: onboarding, target: asana}]}\n"
+    broken = (
+        RULES
+        + "  - {name: broken, on: [deal.amount_changed], when: 1 / (deal.amount - 7000) > 0, do: [{create: onboarding, target: asana}]}\n"
+    )
     world = World(tmp_path, files={"rules.yaml": broken})
     deal = await born(world)
     world.change(deal, Amount=7000)
