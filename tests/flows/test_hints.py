@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,7 +69,12 @@ async def test_many_changes_are_looked_up_in_the_inbox_at_once(world: World, mon
         world.change(deal, Description="edited")
     looks: list[str] = []
     look = Inbox.known
-    monkeypatch.setattr(Inbox, "known", lambda inbox, system, kind, ids: looks.append(kind) or look(inbox, system, kind, ids))
+
+    def known_by(inbox: Inbox, system: str, kind: str, ids: Iterable[str]) -> set[str]:
+        looks.append(kind)
+        return look(inbox, system, kind, ids)
+
+    monkeypatch.setattr(Inbox, "known", known_by)
     assert (await world.sync()).counts["missed by push"] == 5
     assert looks == ["deal"]
 

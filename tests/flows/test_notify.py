@@ -66,7 +66,7 @@ async def test_a_plan_shows_whom_it_tells_and_a_digest_stands_for_it(tmp_path: P
     world = Telling(tmp_path)
     (deal,) = await world.begin()
     world.win(deal)
-    digests = set()
+    digests = set[str]()
     for rules in (RULES, RULES + RULE + CHANNELS, RULES + RULE.replace("is won", "was won") + CHANNELS):
         world.configure({"rules.yaml": rules})
         runtime = world.runtime()

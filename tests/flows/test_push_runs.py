@@ -169,7 +169,8 @@ async def test_the_service_stops_a_run_although_prefects_server_did_not_answer_f
 ) -> None:
     monkeypatch.setattr(service_push, "_SELDOM", 1)
     tell(desk, *await won(desk, "One", "Two", "Three"))
-    read, away = PrefectClient.read_flow_run, []
+    read = PrefectClient.read_flow_run
+    away: list[UUID] = []
 
     async def read_flow_run(client: PrefectClient, run: UUID) -> FlowRun:
         watch = asyncio.current_task()
@@ -220,8 +221,7 @@ async def test_a_long_run_makes_way_for_what_was_just_told_and_the_next_goes_on_
     *many, late = await won(desk, *(f"Deal {number}" for number in range(30)), "Late")
     desk.world.change(late, StageName="Prospecting")
     slow = desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=0.3)
-    parameters = {"folder": str(desk.folder), "state": str(desk.state), "force": True}
-    long = asyncio.create_task(flows.sync(**parameters, return_state=True))  # type: ignore[call-overload]
+    long = asyncio.ensure_future(flows.sync(folder=str(desk.folder), state=str(desk.state), force=True, return_state=True))
     await asyncio.to_thread(wait_for, lambda: slow.struck > 0)
     desk.world.win(late)
     tell(desk, late)

@@ -55,7 +55,8 @@ def house(path: Path, **env: str) -> Iterator[House]:
     with on_loopback([Sandbox(provider)]) as (provider.issuer,):
         listed = {"HANDOFF_OIDC_READERS": "*@example.com, guest@elsewhere.example", "HANDOFF_OIDC_APPROVERS": "ana@example.com"}
         named = {"HANDOFF_OIDC_ISSUER": provider.issuer, "HANDOFF_OIDC_CLIENT_ID": "hub", "HANDOFF_OIDC_CLIENT_SECRET": "s3cret"}
-        with rig.hub(path, url=PUBLIC, **{**listed, **named, **env}) as hub:
+        given: dict[str, Any] = {**listed, **named, **env}
+        with rig.hub(path, url=PUBLIC, **given) as hub:
             hub.clock.now = clock.now
             provider.clock = hub.clock
             yield House(hub, provider, hub.browser())
@@ -208,7 +209,8 @@ def test_a_provider_that_stalls_holds_up_nobody_else(tmp_path: Path, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(40) as crowd:
         issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
         env = {"ISSUER": issuer, "CLIENT_ID": "hub", "CLIENT_SECRET": "s3cret", "READERS": "*@example.com"}
-        with rig.hub(tmp_path, url=PUBLIC, **{f"HANDOFF_OIDC_{name}": value for name, value in env.items()}) as hub:
+        named: dict[str, Any] = {f"HANDOFF_OIDC_{name}": value for name, value in env.items()}
+        with rig.hub(tmp_path, url=PUBLIC, **named) as hub:
             asked = [crowd.submit(httpx.get, f"{hub.url}/sign-in/oidc", timeout=60) for _ in range(40)]
             wait(asked, return_when=FIRST_COMPLETED)
             begun = time.monotonic()
