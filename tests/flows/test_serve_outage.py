@@ -71,6 +71,20 @@ def test_a_service_that_was_killed_leaves_no_server_and_the_next_one_finishes_it
     assert desk.world.shown() == ["Killed onboarding"]
 
 
+def test_a_prefect_server_that_dies_is_started_again_and_the_work_goes_on(desk: Desk, server: Server) -> None:
+    deal = desk.world.deal("After")
+    assert desk.do("sync").exit_code == 0
+    service = server.start("--no-hub")
+    (killed,) = [pid for pid in group(service.pid) if b"flows.service_ui" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not answers(f"{server.url}/api/health"), 20)
+    wait_for(lambda: answers(f"{server.url}/api/health"), 90)
+    desk.world.win(deal)
+    run = server.run()
+    wait_for(lambda: server.state(run) == "Completed", 120)
+    assert desk.world.shown() == ["After onboarding"]
+
+
 def test_after_an_hour_away_one_run_does_the_work_of_all_that_fell_due(desk: Desk, server: Server) -> None:
     assert desk.do("sync").exit_code == 0
     first = server.start("--no-hub", every=5)
