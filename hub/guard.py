@@ -16,6 +16,7 @@ COOKIE = "handoff_session"
 _OPEN = {"/healthz", "/readyz", "/sign-in", "/sign-in/oidc", "/sign-in/back"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _FOR_PROGRAMS = ("/api/", "/metrics")
+_LARGEST = 64 * 1024  # bytes of a body; no page or program has more to say
 _HEADERS = {
     "content-security-policy": "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'",
@@ -49,12 +50,14 @@ class Guard:
         if answer is not None:
             await answer(told)
         else:
-            await self._app(scope, receive, told)
+            await self._app(scope, _bounded(receive), told)
 
     async def _objection(self, scope: web.Scope, headers: dict[str, str]) -> web.Answer | None:
         path = scope["path"]
         if path != "/healthz" and _hostname(headers.get("host", "")) not in self._hosts:
             return web.Answer(421, b"this is not the host you asked for; see HANDOFF_HUB_URL and HANDOFF_HUB_HOSTS\n")
+        if (length := headers.get("content-length", "")).isdecimal() and int(length[:20]) > _LARGEST:
+            return web.Answer(413, b"that is more than is taken here\n")
         try:
             visitor = await self._visitor(headers)
         except ConnectorError:
@@ -99,6 +102,19 @@ def _sign_in(scope: web.Scope, headers: dict[str, str]) -> web.Answer:
         return web.Answer(401, told.encode(), "application/json", {"www-authenticate": "Bearer"})
     back = "" if scope["path"] == "/" else f"?next={quote(scope['path'], safe='/')}"
     return web.Answer(303, headers={"location": f"/sign-in{back}"})
+
+
+def _bounded(receive: web.Receive) -> web.Receive:
+    """What does not say how long it is ends when it is too long, as if its sender had gone."""
+    read = 0
+
+    async def take() -> web.Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        return message if read <= _LARGEST else {"type": "http.disconnect"}
+
+    return take
 
 
 def _told(send: web.Send, *, https: bool, kept: bool) -> web.Send:
