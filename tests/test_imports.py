@@ -39,8 +39,9 @@ def allowed(module: str, name: str) -> bool:
             return False
         case "connectors":
             own = f"connectors.{rest[0]}" if len(rest) > 1 else ""
-            borders = {"base": (), "http": ("connectors.base",), "push": ("connectors.base",), "registry": ("connectors",)}.get(
-                rest[0], ("connectors.base", "connectors.http", "connectors.push", *([own] if own else []))
+            border = ("connectors.base", "connectors.cursor", "connectors.http", "connectors.push")
+            borders = {"base": (), "cursor": (), "http": border[:1], "push": border[:1], "registry": ("connectors",)}.get(
+                rest[0], (*border, *([own] if own else []))
             )
             return is_in(name, "engine.model") or any(is_in(name, border) for border in borders)
         case "state":
@@ -87,6 +88,7 @@ def test_the_engine_reaches_neither_the_network_nor_a_database_nor_the_clock() -
         ("connectors/base.py", "connectors.http.Http"),
         ("connectors/http.py", "connectors.asana.AsanaTarget"),
         ("connectors/push.py", "connectors.http.Http"),
+        ("connectors/cursor.py", "connectors.base.ConfigError"),
         ("connectors/push.py", "state.inbox.Inbox"),
         ("connectors/asana/x.py", "connectors.salesforce.Connection"),
         ("connectors/asana/x.py", "state.Store"),
