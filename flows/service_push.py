@@ -30,11 +30,16 @@ from flows.settings import Settings
 from flows.subscribing import keep_up
 from flows.sync import following, kept, sync
 from flows.warm import Warm
+from state.approvals import Approval, Approvals
+from state.database import Database
 from state.hub import open_hub
 from state.inbox import Inbox
 
 _LOOK, _SELDOM = 0.2, 10  # seconds between two looks for a stop; how many of them there are to one for a run that was cancelled
 _ENDS, _AGAIN = 5.0, 2.0
+_ANSWERS = 1.0  # seconds between two looks for plans that were approved
+SYNC = "sync/handoff"
+"""The deployment whose runs ask about whole plans, and carry them out."""
 _log = logs.get("push")
 
 
@@ -117,15 +122,40 @@ async def _settle_cancelled(client: PrefectClient, run: UUID) -> None:
         await client.set_flow_run_state(run, Cancelled(message="stopped; what was committed is kept"), force=True)
 
 
+async def _take_up(hub: Database, runtime: Runtime) -> None:
+    """Start a run for each whole plan that a person approved, once: a schedule asked, and its next run may be hours away. What goes wrong here is
+    left to that."""
+    approvals, started = Approvals(hub), set[int]()
+    while True:
+        try:
+            for number in approvals.approved_runs():
+                if number not in started and (one := approvals.get(number)) is not None:
+                    started.add(number)
+                    await _start(one)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next answer is seen
+            _log.warning("an approved plan waits for the next sync", extra={"error": type(error).__name__})
+        await runtime.sleep(_ANSWERS)
+
+
+async def _start(one: Approval) -> None:
+    sources, deployment = one.subject.split(" ")[1:], await find(SYNC)
+    key = f"approved-{one.number}-{one.asked_at.isoformat()}"  # asked for twice, it is the same run
+    async with _client() as client:
+        await client.create_flow_run_from_deployment(deployment, parameters={"sources": sources} if sources else {}, idempotency_key=key)
+    _log.info("a run for an approved plan", extra={"approval": one.number})
+
+
 async def _dispatch(where: Settings, deployment: UUID, systems: Sequence[str], stop: Stop) -> None:
     runtime = Runtime()
     warm = Warm(where, runtime)
     renewing = asyncio.create_task(keep_up(where, runtime))
     with closing(open_hub(where.state, now=runtime.clock())) as db:
+        answers = asyncio.create_task(_take_up(db, runtime))
         try:
             await Dispatcher(Inbox(db), systems, PushRuns(where, deployment, warm, stop), runtime, stop)()
         finally:
             renewing.cancel()
+            answers.cancel()
             await warm.close()
             await _tell_the_rest()
 

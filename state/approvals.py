@@ -110,6 +110,11 @@ class Approvals:
         """What a person said yes to and no run has taken up yet, or noted that it did."""
         return self._select("WHERE state = 'approved' ORDER BY number")
 
+    def approved_runs(self) -> list[int]:
+        """The numbers of whole plans that wait for a run to take them up."""
+        rows = self._db.execute("SELECT number, subject FROM approval WHERE state = 'approved' ORDER BY number").fetchall()
+        return [number for number, subject in rows if subject.split(" ")[0] == RUN]
+
     def about(self, subject: str, limit: int = 20) -> list[Approval]:
         """Newest first."""
         return self._select("WHERE subject = ? ORDER BY number DESC LIMIT ?", (subject, limit))

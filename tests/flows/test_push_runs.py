@@ -21,7 +21,7 @@ from prefect.states import Cancelling
 
 from connectors.base import AuthError, ConnectorError, Runtime, StateError, Transient, utc_now
 from engine.model import Hint
-from flows import pipeline, service_push
+from flows import approving, pipeline, service_push
 from flows import sync as flows
 from flows.apply import Stop
 from flows.pipeline import Summary
@@ -32,6 +32,7 @@ from state import Store
 from state.hub import open_hub
 from state.inbox import Arrivals, Inbox
 from tests.flows.desk import Desk, local, wait_for
+from tests.flows.files import RULES
 from tests.prefect_server import MARKS, prefect_server
 
 pytestmark = MARKS
@@ -244,6 +245,36 @@ async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk
         await lost.follow(["salesforce"])
     with closing(open_hub(desk.state, now=utc_now())) as db:
         assert len(Inbox(db).take(["salesforce"])) == 1
+
+
+@pytest.mark.parametrize("sources", [[], ["salesforce"]])
+async def test_a_whole_plan_that_is_approved_gets_a_run_at_once_and_only_one(desk: Desk, follower: Follower, sources: list[str]) -> None:
+    rules = RULES.replace("limits: {projects_per_run: 10,", "limits: {above: ask, projects_per_run: 1,")
+    desk.world.configure(local({"rules.yaml": rules}))
+    await won(desk, "One", "Two")
+    parameters = {"folder": str(desk.folder), "state": str(desk.state)}
+    scheduled = await (await flows.sync.ato_deployment(name="handoff", parameters=parameters)).aapply()
+    await flows.sync(**parameters, sources=sources or None, return_state=True)
+    for _ in range(2):
+        with dispatching(follower.where, follower.deployment, ["salesforce"]):
+            approving.decide(desk.state, 1, "approved", by="mia", now=utc_now())
+            run = await started(scheduled, desk)
+    assert (run.parameters.get("sources", []), run.state_name) == (sources, "Scheduled")
+    state = await flows.sync(**run.parameters, return_state=True)
+    assert state.name == "Completed"
+    assert sorted(desk.world.shown()) == ["One onboarding", "Two onboarding"]
+
+
+async def started(deployment: UUID, desk: Desk) -> FlowRun:
+    """The only run there is of it here."""
+    for _ in range(150):
+        async with get_client() as client:
+            runs = await client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])))
+        if found := [run for run in runs if run.parameters["folder"] == str(desk.folder)]:
+            break
+        await asyncio.sleep(0.1)
+    (run,) = found
+    return run
 
 
 async def test_pushes_are_followed_in_the_background_until_the_block_ends(desk: Desk, follower: Follower) -> None:
