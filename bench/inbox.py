@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,11 +22,12 @@ from typing import Any
 
 from bench import senders
 from bench.measure import ROOT, Benchmark, Figure
+from bench.world import FOLDER, NOWHERE
 from connectors.base import utc_now
 from flows.endpoints import Endpoints
+from sandbox.loopback import answers, free_port
 from state.hub import open_hub
 from state.inbox import Inbox
-from tests.flows.files import ASANA, SALESFORCE, write_files
 
 SECONDS, CROWD, RATE = 10.0, 32, 1000.0
 SECRET = "a secret of the hub that nobody knows"
@@ -98,15 +98,12 @@ _PROCESSES: list[subprocess.Popen[bytes]] = []
 @contextmanager
 def hub(folder: Path) -> Iterator[tuple[str, Any, Path]]:
     """A hub of its own; gives its URL, how its paths are made, and its state."""
-    push = f"push:\n  organization: {senders.ORGANIZATION}\nread:"
-    changed = {
-        "mappings/salesforce.yaml": SALESFORCE.replace("read:", push, 1),
-        "mappings/asana.yaml": ASANA,
-        "mappings/hubspot.yaml": HUBSPOT,
-    }
-    write_files(folder, changed)
-    state, port = folder / "state.db", _free_port()
-    env = {**os.environ, "HANDOFF_HUB_SECRET": SECRET, "HANDOFF_HUB_URL": senders.PUBLIC, "TOKEN": "t", "WORKSPACE": "1", "TEAM": "2"}
+    mappings = Path(shutil.copytree(FOLDER, folder)) / "mappings"
+    with (mappings / "salesforce.yaml").open("a", encoding="utf-8") as mapping:
+        mapping.write(f"\npush:\n  organization: {senders.ORGANIZATION}\n")
+    (mappings / "hubspot.yaml").write_text(HUBSPOT, encoding="utf-8")
+    state, port = folder / "state.db", free_port()
+    env = {**os.environ, **NOWHERE, "HANDOFF_HUB_SECRET": SECRET, "HANDOFF_HUB_URL": senders.PUBLIC}
     words = [sys.executable, "-m", "hub", "-C", str(folder), "--state", str(state), "--port", str(port)]
     with _process(words, env, f"http://127.0.0.1:{port}/healthz"):
         yield f"http://127.0.0.1:{port}", Endpoints(SECRET, senders.PUBLIC).path, state
@@ -114,7 +111,7 @@ def hub(folder: Path) -> Iterator[tuple[str, Any, Path]]:
 
 @contextmanager
 def bare() -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     with _process([sys.executable, "-m", "bench.nothing", str(port)], dict(os.environ), f"http://127.0.0.1:{port}/healthz"):
         yield f"http://127.0.0.1:{port}"
 
@@ -133,23 +130,12 @@ def _process(words: list[str], env: dict[str, str], health: str) -> Iterator[Non
 
 def _await(process: subprocess.Popen[bytes], health: str) -> None:
     end = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(health, timeout=2).close()  # noqa: S310 - our own loopback address
-        except OSError:
-            assert process.poll() is None, "it ended at once"
-            assert time.monotonic() < end, "it did not start"
-            time.sleep(0.05)
-        else:
-            return
+    while not answers(health):
+        assert process.poll() is None, "it ended at once"
+        assert time.monotonic() < end, "it did not start"
+        time.sleep(0.05)
 
 
 def _kept(state: Path) -> set[str]:
     with closing(open_hub(state, now=utc_now())) as db:
         return {told.hint.id for told in Inbox(db).take(["salesforce"], most=10_000_000)}
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

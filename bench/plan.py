@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import data
 from bench.measure import Benchmark, Figure, middle, run
 from bench.world import offline, rulebook_of
-from connectors.base import ConnectorError, Page, Report
+from connectors.base import ConnectorError, Description, Page, Report
 from engine.model import CrmKind, Record, WriteBack
 from engine.plan import Plan
 from flows.command.common import run as run_async
@@ -40,6 +40,9 @@ class Listing:
 
     async def check(self) -> Report:
         return Report("a list")
+
+    async def describe(self) -> Description:
+        return Description(())
 
     async def pull(self, kind: CrmKind, cursor: str | None) -> AsyncIterator[Page]:
         records = self.records.pop(kind, ())

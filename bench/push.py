@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,9 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from bench.measure import ROOT, Benchmark, Figure
+from sandbox.loopback import answers, free_port
 
 PER_SECOND, SECONDS = 20, int(os.environ.get("HANDOFF_SECONDS", "300"))
 HERE = Path(__file__).parent
@@ -75,7 +73,7 @@ def _play(*, kills: int, lose: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="handoff-bench-") as folder, _stage(count) as stage:
         place = Path(folder)
         _configure(place)
-        ports = [_free_port(), _free_port()]
+        ports = [free_port(), free_port()]
         env = {**os.environ, **stage.env, "HANDOFF_STATE": str(place / "s.db"), "PREFECT_HOME": str(place / "prefect")}
         env["HANDOFF_HUB_URL"] = f"http://127.0.0.1:{ports[1]}"
         _handoff(["sync"], place, env)
@@ -173,18 +171,11 @@ def _serve(place: Path, ports: Sequence[int], env: Mapping[str, str]) -> subproc
             [sys.executable, "-m", "flows.cli", *words], cwd=ROOT, env=dict(env), start_new_session=True, stdout=log, stderr=log
         )
     end = time.monotonic() + 180
-    while not (_answers(f"http://127.0.0.1:{ports[1]}/healthz") and _answers(f"http://127.0.0.1:{ports[0]}/api/health")):
+    while not (answers(f"http://127.0.0.1:{ports[1]}/healthz") and answers(f"http://127.0.0.1:{ports[0]}/api/health")):
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the service did not come up: {(place / 'serve.log').read_text()[-2000:]}")
         time.sleep(0.2)
     return process
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _handoff(words: Sequence[str], place: Path, env: Mapping[str, str]) -> Any:
@@ -193,9 +184,3 @@ def _handoff(words: Sequence[str], place: Path, env: Mapping[str, str]) -> Any:
     if done.returncode not in (0, 1):
         raise RuntimeError(f"handoff {' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
     return json.loads(done.stdout)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

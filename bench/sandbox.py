@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -75,7 +76,8 @@ def _stamps(random: Random, end: datetime) -> dict[str, datetime]:
 
 async def main(name: str, options: dict[str, Any]) -> None:
     latency = options.pop("latency", 0.0)
-    app, env = {"asana": asana, "salesforce": salesforce, "zoho": zoho}[name](**options)
+    makers: dict[str, Callable[..., tuple[App, dict[str, str]]]] = {"asana": asana, "salesforce": salesforce, "zoho": zoho}
+    app, env = makers[name](**options)
     async with serve(Sandbox(app, latency=latency)) as url:
         _say({**env, f"{name.upper()}_URL": f"{url}/api/1.0" if isinstance(app, Asana) else url})
         loop = asyncio.get_running_loop()

@@ -284,10 +284,7 @@ class Http:
         if _never_left(failure):
             where = httpx.URL(url).netloc.decode()
             return _NeverLeft(f"cannot reach {where} ({_name(failure)}); check the address and the network", system=self.system)
-        place = f"{method} {httpx.URL(url).path}"
-        if effect is Effect.CREATE:
-            return Ambiguous(f"no answer to {place} ({_name(failure)}); whether it happened is not known yet", system=self.system)
-        return Transient(f"no answer to {place} ({_name(failure)})", system=self.system)
+        return unknown(f"no answer to {method} {httpx.URL(url).path} ({_name(failure)})", effect, system=self.system)
 
 
 class _NeverLeft(Transient):
@@ -336,9 +333,14 @@ def judge_status(answer: Answer, effect: Effect, *, words: str) -> ConnectorErro
         return RateLimited(words, retry_after=retry_after(answer.headers))
     if 400 <= status < 500:
         return Rejected(words)
+    return unknown(words, effect)
+
+
+def unknown(words: str, effect: Effect, *, system: str = "") -> Ambiguous | Transient:
+    """Nobody knows whether it happened: that matters for a create only, everything else is safe to repeat."""
     if effect is Effect.CREATE:
-        return Ambiguous(f"{words}; whether it happened is not known yet")
-    return Transient(words)
+        return Ambiguous(f"{words}; whether it happened is not known yet", system=system)
+    return Transient(words, system=system)
 
 
 def retry_after(headers: Mapping[str, str], default: float = 5.0) -> float:

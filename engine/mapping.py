@@ -53,6 +53,11 @@ def reads(mapping: SystemMapping) -> dict[CrmKind, Read]:
     return {kind: _read(spec, ("read", kind)) for kind, spec in mapping.read.items()}
 
 
+def writes(mapping: SystemMapping) -> dict[CrmKind, dict[str, str]]:
+    """What a source may write back: for each kind, the system's field behind each of our names."""
+    return {kind: {str(ours): theirs for ours, theirs in fields.items()} for kind, fields in mapping.write_back.items()}
+
+
 def _read(spec: KindMapping | ChildMapping, path: tuple[str | int, ...]) -> Read:
     places: dict[str, tuple[str | int, ...]] = {}
     for group, fields in (("fields", spec.fields), ("custom", spec.custom)):

@@ -71,7 +71,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Twelve characters that stand for exactly these actions and messages, and for what caused alarm."""
+        """Twelve characters that stand for exactly these actions and messages, for whose edits win, and for what caused alarm."""
         essence = [_essence(action) for action in self.actions] + [[alarm.reason, *alarm.sources] for alarm in self.alarms]
         essence += [["notice", notice.channel, notice.source, notice.rule, notice.text] for notice in self.notices]
         text = json.dumps(essence, sort_keys=True, default=str, ensure_ascii=False)
@@ -395,4 +395,5 @@ def _essence(action: Action) -> list[Any]:
         item.section,
         item.depends_on,
         dict(action.changed),
+        *([dict(action.keep)] if action.keep else []),
     ]

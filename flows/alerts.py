@@ -18,7 +18,7 @@ from flows.webhooks import Alarm
 from state import Notices, Store
 from state import alerts as noted
 from state.alerts import Standing
-from state.approvals import Approval
+from state.approvals import RUN, Approval
 
 PATIENCE = timedelta(minutes=30)
 _DAY = timedelta(days=1)
@@ -146,13 +146,21 @@ def of_failure(name: str, error: BaseException) -> Iterator[Alert]:
         return
     told = str(error) if isinstance(error, ConnectorError) else "an error nobody foresaw; its log says more"
     text = f"**{escape_markdown(name)}** failed: {escape_markdown(_short(told))}"
-    yield Alert("failed", name, text, kind_of(error), passing=isinstance(error, _PASSING))
+    passing = isinstance(error, _PASSING)  # whichever of these: a system that is down says now this and now that
+    yield Alert("failed", name, text, "passing" if passing else kind_of(error), passing=passing)
 
 
-def of_refusal(digest: str, reasons: Sequence[str]) -> Alert:
+def of_refusal(digest: str, reasons: Sequence[str], sources: Sequence[str] = ()) -> Alert:
+    """Of a run that reads only some `sources`, where there are any: each has a plan of its own."""
     told = "\n".join(f"- {escape_markdown(reason)}" for reason in reasons)
     ways = f"`handoff plan` shows it; `handoff sync --approve {digest}` carries out exactly that."
-    return Alert("refused", "run", f"**A plan was refused**, nothing of it was done:\n\n{told}\n\n{ways}", _without_numbers(reasons))
+    return Alert(
+        "refused", run_of(sources), f"**A plan was refused**, nothing of it was done:\n\n{told}\n\n{ways}", _without_numbers(reasons)
+    )
+
+
+def run_of(sources: Sequence[str]) -> str:
+    return " ".join([RUN, *sources])
 
 
 def of_waiting(one: Waiting) -> Alert:

@@ -44,8 +44,8 @@ class Dispatcher:
 
     async def __call__(self) -> None:
         while not self._stop.asked:
-            if await self._burst():
-                await self._follow([system for system in self._told() if system in self._systems])
+            if await self._burst() and (systems := [*self._told()]):  # another run may have read it all by now
+                await self._follow(systems)
             else:
                 await self._runtime.sleep(self._pace.look)
 

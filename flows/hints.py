@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -43,12 +43,15 @@ def note_missed(session: Session, polled: Mapping[str, datetime], told: Sequence
     if session.inbox is None or not polled:
         return 0
     feeds, now, hinted = session.inbox.feeds(), session.runtime.clock(), {one.source for one in told}
-    missed: dict[str, int] = defaultdict(int)
+    places: dict[tuple[str, str], set[str]] = defaultdict(set)
     for source, at in polled.items():
         system, kind, id_ = source.split(":", 2)
         feed = feeds.get(system)
-        if feed and feed.since < at < now - _ON_ITS_WAY and source not in hinted and not session.inbox.known(system, kind, [id_]):
-            missed[system] += 1
-    for system, count in missed.items():
+        if feed and feed.since < at < now - _ON_ITS_WAY and source not in hinted:
+            places[system, kind].add(id_)
+    missed: Counter[str] = Counter()
+    for (system, kind), ids in places.items():
+        missed[system] += len(ids - session.inbox.known(system, kind, ids))
+    for system, count in (+missed).items():
         session.inbox.note_missed(system, count, now)
-    return sum(missed.values())
+    return missed.total()

@@ -12,13 +12,14 @@ from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
 from flows import approving, logs, overdue
-from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts
+from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts, run_of
 from flows.apply import first
 from flows.configuration import Loaded
 from flows.session import Session
 from flows.waiting import waiting
 from flows.webhooks import alarms, standings
 from state import Link, Notices, Outbox, Store
+from state.alerts import Alerts
 from state.notices import Due
 
 FEW = 3  # so many go one by one; more become one message
@@ -30,23 +31,25 @@ _GIVE_UP = timedelta(hours=24)
 _log = logs.get("notify")
 
 
-async def announce(session: Session, error: BaseException | None, *, digest: str, whole: Collection[str]) -> Counter[str]:
+async def announce(
+    session: Session, error: BaseException | None, *, digest: str, whole: Collection[str], sources: Sequence[str] = ()
+) -> Counter[str]:
     """Decide what there is to tell of a run that read and decided, and send what is due; gives how many messages were told, are late, were given up.
 
-    `error` is what ended the run, `digest` that of its plan; `whole` are the sources it looked at, none where it looked at some records only.
-    What goes wrong here is logged and left to the next run.
+    `error` is what ended the run, `digest` that of its plan; `whole` are the sources it looked at, none where it looked at some records only, and
+    `sources` those it was asked for by name. What goes wrong here is logged and left to the next run.
     """
     try:
         overdue.note(session.store, whole, session.runtime.clock())
         if session.configuration.rules.alerts is not None:
-            _decide(session, error, digest, whole)
+            _decide(session, error, digest, whole, sources)
         return await deliver(session.store, session.loaded, session.runtime)
-    except ConnectorError as trouble:
+    except Exception as trouble:  # noqa: BLE001 - whatever it is, the work of the run is done
         _log.warning("nobody told", extra={"error": type(trouble).__name__})
         return Counter()
 
 
-def _decide(session: Session, error: BaseException | None, digest: str, whole: Collection[str]) -> None:
+def _decide(session: Session, error: BaseException | None, digest: str, whole: Collection[str], sources: Sequence[str]) -> None:
     now, store = session.runtime.clock(), session.store
     failures = session.gave_out()
     alerts = [alert for name, failure in failures.items() for alert in of_failure(name, failure)]
@@ -57,7 +60,7 @@ def _decide(session: Session, error: BaseException | None, digest: str, whole: C
     if not asks and (isinstance(error, UnsafePlan) or (whole and not alerts)):
         about.add("refused")  # a run that failed before, or looked at some records only, does not know
     if isinstance(error, UnsafePlan):
-        alerts.append(of_refusal(digest, error.reasons))
+        alerts.append(of_refusal(digest, error.reasons, sources))
     if _is_wanted(session, "approval"):
         about.add("approval")
         alerts += map(of_approval, approving.waiting(store.where, now))
@@ -67,7 +70,10 @@ def _decide(session: Session, error: BaseException | None, digest: str, whole: C
     alerts += _parked(session)
     alerts += of_silent_channels(store, now)
     raise_alerts(store, session.loaded, (), now, about={"overdue"}, unsure=set(session.configuration.rules.sources) - set(whole))
-    raise_alerts(store, session.loaded, alerts, now, about=about, unsure=_unasked(session))
+    unsure = _unasked(session) | (set() if whole else session.sources.keys())
+    if sources:
+        unsure |= {one.subject for one in Alerts(store).standing(["refused"])} - {run_of(sources)}
+    raise_alerts(store, session.loaded, alerts, now, about=about, unsure=unsure)
 
 
 def _parked(session: Session) -> Iterator[Alert]:

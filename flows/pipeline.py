@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -236,16 +237,11 @@ async def run_sync(session: Session, options: Options, then: Then | None = None)
     what was committed stays for the next run."""
     summary = Summary(session.run)
     begin(session, summary, options.kind)
-    try:
+    with _finished(session, summary):
         await _attempt(session, options, summary)
         if then is not None and not session.stop.asked:
             await then(session, summary)
         await notify(session, options, summary)
-    except BaseException as end:
-        summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
-        raise
-    finally:
-        finish(session, summary)
     return summary
 
 
@@ -263,7 +259,7 @@ async def notify(session: Session, options: Options, summary: Summary) -> None:
     if session.stop.asked or summary.helps:
         return
     whole = () if options.only or options.pushed else options.sources or tuple(session.configuration.rules.sources)
-    told = await announce(session, summary.error, digest=summary.plan.digest, whole=whole)
+    told = await announce(session, summary.error, digest=summary.plan.digest, whole=whole, sources=options.sources)
     summary.counts.update(told)
     if told["told"] and summary.result == "nothing to do":
         summary.result = "done"
@@ -279,7 +275,7 @@ async def run_work(session: Session, *, every: timedelta) -> Summary:
         session.reader.end()
     session.store.start_run(session.run, "work", session.runtime.clock())
     forgiven = session.runtime.clock()
-    try:
+    with _finished(session, summary):
         while not session.stop.asked and session.standing_targets:
             if session.runtime.clock() - forgiven >= _LEFT_ALONE:
                 session.forgive("target")
@@ -288,11 +284,6 @@ async def run_work(session: Session, *, every: timedelta) -> Summary:
             if not session.stop.asked and session.standing_targets:
                 await session.runtime.sleep(every.total_seconds())
         settle(session, summary)
-    except BaseException as end:
-        summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
-        raise
-    finally:
-        finish(session, summary)
     return summary
 
 
@@ -384,6 +375,18 @@ def settle(session: Session, summary: Summary) -> None:
         summary.result = "waiting"
     elif any(summary.counts[name] for name in ("created", "updated", "published", "written back")) or summary.baselined:
         summary.result = "done"
+
+
+@contextmanager
+def _finished(session: Session, summary: Summary) -> Iterator[None]:
+    """The run is closed in the store at the end of the block, however that comes."""
+    try:
+        yield
+    except BaseException as end:
+        summary.result = "stopped" if isinstance(end, asyncio.CancelledError) else "failed"
+        raise
+    finally:
+        finish(session, summary)
 
 
 def finish(session: Session, summary: Summary) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,17 +13,17 @@ from typing import Self
 from flows import logs
 
 _log: logging.Logger = logs.get("service")
-_ENDS, _LOOK, _LONGEST = 12.0, 0.5, 30.0
+_LOOK, _LONGEST = 0.5, 30.0
 
 
 class Kept:
     """A command that runs for as long as the block lasts; what it says goes to `log`. When it dies it is started again, after a pause that grows.
 
-    Its standard input ends when this process does, however that ends: a sign to end as well.
+    Its standard input ends when this process does, however that ends: a sign to end as well. It has `ends` seconds to end in order.
     """
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        self._command, self.log = list(command), log
+    def __init__(self, command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None, ends: float = 12.0) -> None:
+        self._command, self.log, self._env, self._ends = list(command), log, env, ends
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -38,7 +38,7 @@ class Kept:
         self._keeper.join()
         self.process.terminate()
         try:
-            self.process.wait(timeout=_ENDS)
+            self.process.wait(timeout=self._ends)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -47,7 +47,7 @@ class Kept:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
-                self._command, stdin=subprocess.PIPE, stdout=output, stderr=output
+                self._command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=self._env
             )
 
     def _let_go(self) -> None:

@@ -99,32 +99,18 @@ def server_settings(where: Settings, *, url: str, days: int) -> dict[str, str]:
 
 @contextmanager
 def server(where: Settings, *, port: int, days: int = 90) -> Iterator[str]:
-    """A Prefect server on loopback, for as long as the block lasts; gives its URL once it answers. It keeps runs for so many days."""
+    """A Prefect server on loopback, for as long as the block lasts, started again when it dies; gives its URL once it answers. It keeps runs for so
+    many days."""
     url = f"http://127.0.0.1:{port}"
     log = where.data / "prefect" / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG:
         log.replace(log.with_suffix(".log.1"))
     environment = {**os.environ, **quiet_settings(where), **server_settings(where, url=url, days=days)}
     environment.pop("PREFECT_API_URL", None)
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
-            [sys.executable, "-m", "flows.service_ui", "--port", str(port), "--child"],
-            stdin=subprocess.PIPE,  # never written to: it ends when we do, and the server with it
-            stdout=output,
-            stderr=output,
-            env=environment,
-        )
-        try:
-            _await_answer(process, f"{url}/api/health", log)
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    command = [sys.executable, "-m", "flows.service_ui", "--port", str(port), "--child"]
+    with Kept(command, log, env=environment, ends=20.0) as kept:
+        _await_answer(kept.process, f"{url}/api/health", log)
+        yield url
 
 
 @contextmanager

@@ -30,11 +30,16 @@ from flows.settings import Settings
 from flows.subscribing import keep_up
 from flows.sync import following, kept, sync
 from flows.warm import Warm
+from state.approvals import Approval, Approvals
+from state.database import Database
 from state.hub import open_hub
 from state.inbox import Inbox
 
 _LOOK, _SELDOM = 0.2, 10  # seconds between two looks for a stop; how many of them there are to one for a run that was cancelled
 _ENDS, _AGAIN = 5.0, 2.0
+_ANSWERS = 1.0  # seconds between two looks for plans that were approved
+SYNC = "sync/handoff"
+"""The deployment whose runs ask about whole plans, and carry them out."""
 _log = logs.get("push")
 
 
@@ -63,10 +68,11 @@ class PushRuns:
 
 
 def _gave_out(seen: Sequence[Summary], systems: Sequence[str]) -> Collection[str]:
-    """All, when the run came to nothing, or another process was reading; else those that failed in it."""
-    if not seen or seen[-1].helps:
+    """All, when the run came to nothing, or another process was reading; else those that failed in it. What ended it may be none of these."""
+    last = seen[-1] if seen else None
+    if last is None or last.helps or (last.result == "failed" and last.error not in last.failures.values()):
         return systems
-    return seen[-1].failures.keys() or (systems if seen[-1].result == "failed" else ())
+    return last.failures.keys()
 
 
 async def find(name: str) -> UUID:
@@ -99,7 +105,13 @@ async def _heed(client: PrefectClient, run: UUID, service: Stop, halt: Stop) -> 
 
 
 async def _is_cancelled(client: PrefectClient, run: UUID) -> bool:
-    state = (await client.read_flow_run(run)).state
+    """Not as far as can be told, where the server does not answer: it is asked again, and the service is heeded all the while."""
+    import httpx  # noqa: PLC0415 - the errors of Prefect's own client
+
+    try:
+        state = (await client.read_flow_run(run)).state
+    except (httpx.HTTPError, RuntimeError, ObjectNotFound):
+        return False
     return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
 
 
@@ -110,15 +122,40 @@ async def _settle_cancelled(client: PrefectClient, run: UUID) -> None:
         await client.set_flow_run_state(run, Cancelled(message="stopped; what was committed is kept"), force=True)
 
 
+async def _take_up(hub: Database, runtime: Runtime) -> None:
+    """Start a run for each whole plan that a person approved, once: a schedule asked, and its next run may be hours away. What goes wrong here is
+    left to that."""
+    approvals, started = Approvals(hub), set[int]()
+    while True:
+        try:
+            for number in approvals.approved_runs():
+                if number not in started and (one := approvals.get(number)) is not None:
+                    started.add(number)
+                    await _start(one)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next answer is seen
+            _log.warning("an approved plan waits for the next sync", extra={"error": type(error).__name__})
+        await runtime.sleep(_ANSWERS)
+
+
+async def _start(one: Approval) -> None:
+    sources, deployment = one.subject.split(" ")[1:], await find(SYNC)
+    key = f"approved-{one.number}-{one.asked_at.isoformat()}"  # asked for twice, it is the same run
+    async with _client() as client:
+        await client.create_flow_run_from_deployment(deployment, parameters={"sources": sources} if sources else {}, idempotency_key=key)
+    _log.info("a run for an approved plan", extra={"approval": one.number})
+
+
 async def _dispatch(where: Settings, deployment: UUID, systems: Sequence[str], stop: Stop) -> None:
     runtime = Runtime()
     warm = Warm(where, runtime)
     renewing = asyncio.create_task(keep_up(where, runtime))
     with closing(open_hub(where.state, now=runtime.clock())) as db:
+        answers = asyncio.create_task(_take_up(db, runtime))
         try:
             await Dispatcher(Inbox(db), systems, PushRuns(where, deployment, warm, stop), runtime, stop)()
         finally:
             renewing.cancel()
+            answers.cancel()
             await warm.close()
             await _tell_the_rest()
 

@@ -27,7 +27,7 @@ from engine.check import Configuration
 from engine.config import AddComment, CreateProject, Notify, SetStatus
 from engine.expressions import Template, compile_template
 from engine.fit import Abilities
-from engine.mapping import Mapper, reads
+from engine.mapping import Mapper, reads, writes
 from engine.people import Directory
 from engine.plan import Planner
 from engine.rules import Rulebook
@@ -206,8 +206,7 @@ def open_source(loaded: Loaded, name: str, runtime: Runtime) -> NamedSource:
     mapping = loaded.configuration.mappings[name]
     opener = source_opener(mapping.system)
     assert opener is not None  # noqa: S101 - checked when the configuration was loaded
-    back = {kind: {str(ours): theirs for ours, theirs in fields.items()} for kind, fields in mapping.write_back.items()}
-    return NamedSource(name, opener(loaded.connections[name], reads=reads(mapping), write_back=back, runtime=runtime))
+    return NamedSource(name, opener(loaded.connections[name], reads=reads(mapping), write_back=writes(mapping), runtime=runtime))
 
 
 def open_target(loaded: Loaded, name: str, runtime: Runtime) -> NamedTarget:

@@ -174,7 +174,7 @@ async def keep_up(where: Settings, runtime: Runtime, every: timedelta = timedelt
             if where.hub_url and loaded.pushes:
                 with opened(where, loaded, runtime) as ours:
                     _note(await ours.renew())
-        except ConnectorError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a week without renewing is worse
             _log.warning("pushes not renewed", extra={"error": type(error).__name__})
         await runtime.sleep(every.total_seconds())
 

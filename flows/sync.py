@@ -316,12 +316,12 @@ async def plan(folder: str = ".", state: str | None = None, backfill: date | Non
 async def opened(where: Settings) -> AsyncIterator[Session]:
     """A run with everything open, in its turn. A signal lets it finish what is in flight, for a while."""
     runtime, listener = Runtime(), _listener.get()
-    progress = listener[0] if listener else silent
+    progress, halt = listener[0] if listener else silent, _stop.get() or Stop()
     async with _connected(where, runtime) as ready:
         with (
-            await turn.take(where.state, runtime) as store,
+            await turn.take(where.state, runtime, lambda: halt.asked) as store,
             hints.opened(where, ready.loaded, runtime.clock()) as hub,
-            heeded(halt := _stop.get() or Stop(), lambda: None, grace=_GRACE, insists=False),
+            heeded(halt, lambda: None, grace=_GRACE, insists=False),
         ):
             run, begun = new_run_id(runtime.clock()), ready.calls if _warm.get() else {}
             session = Session(ready.loaded, store, ready.sources, ready.targets, run, runtime, progress, halt, hub=hub, begun=begun)

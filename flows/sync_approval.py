@@ -10,12 +10,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
 
 from prefect import flow, get_client
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
@@ -131,13 +130,13 @@ async def follow(where: Settings) -> None:
     goes wrong here is no fault of the sync before it."""
     now = utc_now()
     async with _patiently():
-        if known := approving.recent(where.state, now):
-            await _catch_up(where, known, now)
+        if approving.recent(where.state, now):
+            await _catch_up(where, now)
 
 
-async def _catch_up(where: Settings, known: Sequence[Approval], now: datetime) -> None:
+async def _catch_up(where: Settings, now: datetime) -> None:
     async with get_client() as client:
-        await end_answered(client, known, now)
+        await end_answered(client, where, now)
         await start_asked(client, where, approving.waiting(where.state, now), now)
 
 
@@ -157,16 +156,14 @@ async def start_asked(client: PrefectClient, where: Settings, waiting: Sequence[
             approvals.note_flow_run(one.number, str(run.id))
 
 
-async def end_answered(client: PrefectClient, known: Sequence[Approval], now: datetime) -> None:
+async def end_answered(client: PrefectClient, where: Settings, now: datetime) -> None:
     """End the suspended runs of those approvals that were answered elsewhere, expired, or are asked no more."""
-    over = {UUID(one.flow_run): one for one in known if one.flow_run and one.state_at(now) != "waiting"}
-    if not over:
-        return
-    suspended = FlowRunFilter(
-        id=FlowRunFilterId(any_=[*over]), state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
-    )
-    for run in await client.read_flow_runs(flow_run_filter=suspended):
-        await client.set_flow_run_state(run.id, _ended(over[run.id], now), force=True)
+    asking = FlowFilter(name=FlowFilterName(any_=[approval.name]))
+    suspended = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])))
+    for run in await client.read_flow_runs(flow_filter=asking, flow_run_filter=suspended):
+        one = approving.get(where.state, int(run.parameters["number"]), now)
+        if one is not None and one.flow_run == str(run.id) and one.state_at(now) != "waiting":
+            await client.set_flow_run_state(run.id, _ended(one, now), force=True)
 
 
 @asynccontextmanager

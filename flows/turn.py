@@ -15,25 +15,29 @@ _LONGEST, _LOOK = timedelta(minutes=15), 0.2  # how long a run waits for another
 _log = logs.get("turn")
 
 
-async def take(state: Path | str, runtime: Runtime) -> Store:
-    """The state, as soon as no other run has it. Raises StateHeld after a long while."""
+def _never() -> bool:
+    return False
+
+
+async def take(state: Path | str, runtime: Runtime, is_stopped: Callable[[], bool] = _never) -> Store:
+    """The state, as soon as no other run has it. Raises StateHeld after a long while, and for one that is to stop."""
     try:
         return Store(state, now=runtime.clock())
     except StateHeld as held:
         if not isinstance(state, Path):
             raise
         _log.debug("waiting", extra={"held": str(held)})
-        return await _wait(state, runtime)
+        return await _wait(state, runtime, is_stopped)
 
 
-async def _wait(state: Path, runtime: Runtime) -> Store:
+async def _wait(state: Path, runtime: Runtime, is_stopped: Callable[[], bool]) -> Store:
     until = runtime.clock() + _LONGEST
     with queued(_queue(state)):
         while True:
             try:
                 return Store(state, now=runtime.clock())
             except StateHeld:
-                if runtime.clock() >= until:
+                if is_stopped() or runtime.clock() >= until:
                     raise
                 await runtime.sleep(_LOOK)
 

@@ -30,10 +30,14 @@ async def watch(where: Settings, loaded: Loaded, beats: Sequence[Schedule], runt
         now = runtime.clock()
         since, looked = now if abs(now - looked) > _SLEPT else since, now
         try:
-            await asyncio.to_thread(asyncio.run, look(where, loaded, beats, since, runtime))
+            await asyncio.to_thread(_look, where, loaded, beats, since, runtime)
         except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on
             _log.warning("syncs not watched", extra={"error": type(error).__name__})
         await runtime.sleep(_EVERY.total_seconds())
+
+
+def _look(where: Settings, loaded: Loaded, beats: Sequence[Schedule], since: datetime, runtime: Runtime) -> None:
+    asyncio.run(look(where, loaded, beats, since, runtime))
 
 
 async def look(where: Settings, loaded: Loaded, beats: Sequence[Schedule], since: datetime, runtime: Runtime) -> int:

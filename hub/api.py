@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from connectors.base import StateError
 from flows.explain import standing
 from hub.access import Visitor
+from hub.approvals import Number, approver, decided, numbered, recent, waiting
 from hub.desk import Desk
-from hub.pages import approver, pushed
-from state.approvals import Approval, Approvals
+from hub.pages import pushed
 
 
 class Decision(BaseModel):
@@ -37,31 +37,22 @@ def api(desk: Desk) -> APIRouter:
 
     @routes.get("/approvals")
     async def approvals(state: Literal["waiting", "any"] = "waiting") -> list[dict[str, Any]]:
-        listed = await desk.records(lambda db: Approvals(db).waiting(desk.clock()) if state == "waiting" else Approvals(db).recent())
-        return [asdict(one) for one in listed]
+        return [asdict(one) for one in await (waiting(desk) if state == "waiting" else recent(desk))]
 
     @routes.get("/approvals/{number}")
-    async def approval(number: int) -> dict[str, Any]:
-        found = await desk.records(lambda db: Approvals(db).get(number))
-        if found is None:
-            raise HTTPException(404, f"there is no approval {number}")
-        return asdict(found)
+    async def approval(number: Number) -> dict[str, Any]:
+        return asdict(await numbered(desk, number))
 
     @routes.post("/approvals/{number}")
-    async def decide(number: int, decision: Decision, who: Annotated[Visitor, Depends(_program)]) -> dict[str, Any]:
+    async def decide(number: Number, decision: Decision, who: Annotated[Visitor, Depends(_program)]) -> dict[str, Any]:
         if decision.answer == "rejected" and not decision.words.strip():
             raise HTTPException(422, "rejecting needs words: why")
         try:
-            found = await desk.records(lambda db: _decide(Approvals(db), number, decision, who, desk))
+            return asdict(await decided(desk, number, decision.answer, by=who, words=decision.words.strip()))
         except StateError as error:
             raise HTTPException(409, str(error)) from error
-        return asdict(found)
 
     return routes
-
-
-def _decide(approvals: Approvals, number: int, decision: Decision, who: Visitor, desk: Desk) -> Approval:
-    return approvals.decide(number, decision.answer, by=who.name, words=decision.words.strip(), now=desk.clock())
 
 
 def _program(request: Request, who: Annotated[Visitor, Depends(approver)]) -> Visitor:

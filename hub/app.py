@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as Refusal
 from starlette.staticfiles import StaticFiles
@@ -137,6 +138,12 @@ def _pages(desk: Desk, provider: Provider | None) -> FastAPI:
     @behind.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal) -> Response:
         return told(request, error.status_code, str(error.detail))
+
+    @behind.exception_handler(RequestValidationError)
+    async def unread(request: Request, error: RequestValidationError) -> Response:
+        """What is wrong, without what was sent: not everything that can be sent can be sent back."""
+        words = (f"{'.'.join(map(str, each['loc'][1:])) or each['loc'][0]}: {each['msg']}" for each in error.errors()[:5])
+        return told(request, 422, "; ".join(words).encode("utf-8", "replace").decode())
 
     @behind.exception_handler(ConnectorError)
     async def failed(request: Request, error: ConnectorError) -> Response:

@@ -19,7 +19,7 @@ from hub.oidc import Attempt, NotVouched, Provider
 from hub.sessions import LASTS
 from hub.show import Show
 
-_LARGEST = 64 << 10
+_LARGEST, _MOST = 64 << 10, 50
 _WITHIN = 5.0  # seconds
 _ATTEMPTED, _ATTEMPT = "handoff_attempt", timedelta(minutes=10)
 Fields = dict[str, str]
@@ -32,7 +32,7 @@ class _Cookie(TypedDict):
 
 
 async def fields(request: Request) -> Fields:
-    """What a form holds. Raises 413 for more than any form of ours does, 408 for one that dawdles."""
+    """What a form holds. Raises 413 or 400 for more than any form of ours does, 408 for one that dawdles."""
     body = bytearray()
     try:
         async with asyncio.timeout(_WITHIN):
@@ -43,7 +43,10 @@ async def fields(request: Request) -> Fields:
     except TimeoutError:
         raise HTTPException(408, "the form did not come in time") from None
     text = body.decode("utf-8", "replace")
-    return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=50).items()}
+    try:
+        return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True, max_num_fields=_MOST).items()}
+    except ValueError:
+        raise HTTPException(400, "that is more than any form of ours asks for") from None
 
 
 def visitor(request: Request) -> Visitor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
+
+from starlette.requests import cookie_parser
 
 from connectors.base import ConnectorError
 from hub import web
@@ -15,6 +16,7 @@ COOKIE = "handoff_session"
 _OPEN = {"/healthz", "/readyz", "/sign-in", "/sign-in/oidc", "/sign-in/back"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _FOR_PROGRAMS = ("/api/", "/metrics")
+_LARGEST = 64 * 1024  # bytes of a body; no page or program has more to say
 _HEADERS = {
     "content-security-policy": "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'",
@@ -48,12 +50,14 @@ class Guard:
         if answer is not None:
             await answer(told)
         else:
-            await self._app(scope, receive, told)
+            await self._app(scope, _bounded(receive), told)
 
     async def _objection(self, scope: web.Scope, headers: dict[str, str]) -> web.Answer | None:
         path = scope["path"]
         if path != "/healthz" and _hostname(headers.get("host", "")) not in self._hosts:
             return web.Answer(421, b"this is not the host you asked for; see HANDOFF_HUB_URL and HANDOFF_HUB_HOSTS\n")
+        if (length := headers.get("content-length", "")).isdecimal() and int(length[:20]) > _LARGEST:
+            return web.Answer(413, b"that is more than is taken here\n")
         try:
             visitor = await self._visitor(headers)
         except ConnectorError:
@@ -73,11 +77,8 @@ class Guard:
 
 
 def cookie(headers: dict[str, str], name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "").replace(", ", "; ")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """Whatever other applications on this host have put beside it: not all of that is as the standard library would have it."""
+    return cookie_parser(headers.get("cookie", "").replace(", ", "; ")).get(name, "")
 
 
 def _hostname(host: str) -> str:
@@ -101,6 +102,19 @@ def _sign_in(scope: web.Scope, headers: dict[str, str]) -> web.Answer:
         return web.Answer(401, told.encode(), "application/json", {"www-authenticate": "Bearer"})
     back = "" if scope["path"] == "/" else f"?next={quote(scope['path'], safe='/')}"
     return web.Answer(303, headers={"location": f"/sign-in{back}"})
+
+
+def _bounded(receive: web.Receive) -> web.Receive:
+    """What does not say how long it is ends when it is too long, as if its sender had gone."""
+    read = 0
+
+    async def take() -> web.Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        return message if read <= _LARGEST else {"type": "http.disconnect"}
+
+    return take
 
 
 def _told(send: web.Send, *, https: bool, kept: bool) -> web.Send:

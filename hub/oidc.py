@@ -22,6 +22,7 @@ _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _LEEWAY = 60  # seconds that clocks may be apart
 _KEPT = timedelta(hours=1)
 _TIMEOUT = 10.0
+_AT_ONCE = 3  # of the five threads that the smallest machine has
 _NEEDED = ("iss", "sub", "aud", "exp", "iat", "nonce")
 
 
@@ -78,15 +79,26 @@ class Provider:
         self._client, self._clock = client, clock
         self._metadata: tuple[dict[str, Any], datetime] | None = None
         self._keys: tuple[jwt.PyJWKSet, datetime] | None = None
+        self._asking = 0
 
     async def begin(self) -> tuple[str, Attempt]:
         """Where to send somebody, and what to remember meanwhile."""
         attempt = Attempt(*(secrets.token_urlsafe(48) for _ in range(3)))
-        return await asyncio.to_thread(self._address, attempt), attempt
+        return await self._apart(self._address, attempt), attempt
 
     async def finish(self, url: str, attempt: Attempt) -> str:
         """The e-mail of whoever came back at `url`."""
-        return await asyncio.to_thread(self._vouched, url, attempt)
+        return await self._apart(self._vouched, url, attempt)
+
+    async def _apart(self, work: Callable[..., str], *given: Any) -> str:
+        """In a thread, of which there are few and others need them: a provider that stalls holds up nobody but those who sign in."""
+        if self._asking >= _AT_ONCE:
+            raise NotVouched("too many people are signing in just now")
+        self._asking += 1
+        try:
+            return await asyncio.to_thread(work, *given)
+        finally:
+            self._asking -= 1
 
     def _address(self, attempt: Attempt) -> str:
         with self._session() as session:

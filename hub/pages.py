@@ -15,11 +15,12 @@ from flows.explain import Standing, standing
 from flows.webhooks import alarms, standings
 from hub import plans
 from hub.access import Visitor
+from hub.approvals import Number, approver, decided, numbered, recent, waiting
 from hub.desk import Desk
-from hub.doors import Fields, check_form, fields, visitor
+from hub.doors import Fields, check_form, fields
 from hub.show import Show
 from state import Link, Outbox, Run, Store
-from state.approvals import Answer, Approval, Approvals
+from state.approvals import Answer, Approval
 from state.database import Database
 from state.inbox import Feed, Inbox
 from state.subscriptions import Subscribed, Subscriptions
@@ -47,9 +48,9 @@ def pages(desk: Desk, show: Show) -> APIRouter:
     @routes.get("/")
     async def overview(request: Request) -> Response:
         stands, runs, told = await _standing(desk)
-        waiting = await desk.records(lambda db: Approvals(db).waiting(desk.clock()))
         hints = await desk.records(lambda db: Inbox(db).waiting())
-        return show(request, "overview", {"stands": stands, "runs": runs, "told": told, "approvals": waiting, "hints": hints})
+        asked = await waiting(desk)
+        return show(request, "overview", {"stands": stands, "runs": runs, "told": told, "approvals": asked, "hints": hints})
 
     @routes.get("/pushes")
     async def pushes(request: Request) -> Response:
@@ -60,18 +61,17 @@ def pages(desk: Desk, show: Show) -> APIRouter:
 
     @routes.get("/approvals")
     async def approvals(request: Request) -> Response:
-        waiting = await desk.records(lambda db: Approvals(db).waiting(desk.clock()))
-        recent = await desk.records(lambda db: Approvals(db).recent())
-        decided = [one for one in recent if one.state != "waiting"]
-        return show(request, "approvals", {"waiting": waiting, "decided": decided})
+        asked = await waiting(desk)
+        past = [one for one in await recent(desk) if one.state != "waiting"]
+        return show(request, "approvals", {"waiting": asked, "decided": past})
 
     @routes.get("/approvals/{number}")
-    async def approval(request: Request, number: int) -> Response:
+    async def approval(request: Request, number: Number) -> Response:
         return await _approval(request, number)
 
     @routes.post("/approvals/{number}")
     async def decide(
-        request: Request, number: int, given: Annotated[Fields, Depends(fields)], who: Annotated[Visitor, Depends(approver)]
+        request: Request, number: Number, given: Annotated[Fields, Depends(fields)], who: Annotated[Visitor, Depends(approver)]
     ) -> Response:
         check_form(desk, who, given)
         answer, words = _ANSWERS.get(given.get("answer", "")), given.get("words", "").strip()
@@ -80,27 +80,18 @@ def pages(desk: Desk, show: Show) -> APIRouter:
         if answer == "rejected" and not words:
             return await _approval(request, number, "Say in a few words why, so that others know what to mend.", 400)
         try:
-            await desk.records(lambda db: Approvals(db).decide(number, answer, by=who.name, words=words, now=desk.clock()))
+            await decided(desk, number, answer, by=who, words=words)
         except StateError as error:
             return await _approval(request, number, str(error), 409)
         return RedirectResponse(f"/approvals/{number}", 303)
 
     async def _approval(request: Request, number: int, told: str = "", status: int = 200) -> Response:
-        found = await desk.records(lambda db: Approvals(db).get(number))
-        if found is None:
-            raise HTTPException(404, f"there is no approval {number}")
+        found = await numbered(desk, number)
         links = await _links(desk, found)
         values = {"one": found, "sheets": plans.sheets(found.plan, links), "passed": plans.passed(found.plan), "told": told}
         return show(request, "approval", {**values, "open": found.state == "waiting" and desk.clock() < found.expires_at}, status=status)
 
     return routes
-
-
-def approver(who: Annotated[Visitor, Depends(visitor)]) -> Visitor:
-    """Somebody who may decide. Raises 403 for others."""
-    if not who.may_approve:
-        raise HTTPException(403, "your role is reader; deciding is for approvers (`handoff access add NAME --role approver`)")
-    return who
 
 
 async def _standing(desk: Desk) -> tuple[Standing | None, Sequence[Run], str]:

@@ -7,9 +7,10 @@ import logging
 import socket
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hub import web
 
@@ -20,12 +21,16 @@ _END_WITHIN = 6  # seconds: more than any body is waited for, less than the ten 
 
 
 class Impatient(HttpToolsProtocol):
-    """Ends connections on which a request's head does not arrive in time."""
+    """Ends connections on which a request's head does not arrive in time, and answers nobody who is gone.
+
+    Of requests that were sent all at once uvicorn tells only the last that its connection is lost; the answer to another is a trace in the log.
+    """
 
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._asked = WeakSet[RequestResponseCycle]()
         self._wait()
 
     def on_message_begin(self) -> None:
@@ -35,9 +40,13 @@ class Impatient(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._heard()
         super().on_headers_complete()
+        if self.cycle is not None:
+            self._asked.add(self.cycle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heard()
+        for one in self._asked:
+            one.disconnected = True
         super().connection_lost(exc)
 
     def _wait(self) -> None:

@@ -113,6 +113,25 @@ class Fault:
         return True
 
 
+@dataclass(slots=True)
+class Failure:
+    """Refuses calls of a name in the system's own words, after letting `skip` of them pass, `times` times (-1: always), with nothing done."""
+
+    name: str
+    error: Exception
+    times: int = 1
+    skip: int = 0
+
+    def strike(self, name: str) -> None:
+        if self.name != name or self.times == 0:
+            return
+        if self.skip > 0:
+            self.skip -= 1
+            return
+        self.times -= 1
+        raise self.error
+
+
 class Sandbox:
     """An app with its faults, its latency and its visitors' book.
 

@@ -110,6 +110,11 @@ class Approvals:
         """What a person said yes to and no run has taken up yet, or noted that it did."""
         return self._select("WHERE state = 'approved' ORDER BY number")
 
+    def approved_runs(self) -> list[int]:
+        """The numbers of whole plans that wait for a run to take them up."""
+        rows = self._db.execute("SELECT number, subject FROM approval WHERE state = 'approved' ORDER BY number").fetchall()
+        return [number for number, subject in rows if subject.split(" ")[0] == RUN]
+
     def about(self, subject: str, limit: int = 20) -> list[Approval]:
         """Newest first."""
         return self._select("WHERE subject = ? ORDER BY number DESC LIMIT ?", (subject, limit))
@@ -157,8 +162,8 @@ class Approvals:
         self._db.execute("UPDATE approval SET flow_run = ? WHERE number = ?", (flow_run, number))
 
     def forget_before(self, cut: datetime) -> int:
-        """Drop those asked before `cut` that wait no more; gives how many."""
-        return int(self._db.execute("DELETE FROM approval WHERE asked_at < ? AND state <> 'waiting'", (stamp(cut),)).rowcount)
+        """Drop those asked before `cut` that neither wait nor are to be taken up; gives how many."""
+        return int(self._db.execute(f"DELETE FROM approval WHERE asked_at < ? AND NOT {_OPEN}", (stamp(cut),)).rowcount)  # noqa: S608
 
     def _select(self, rest: str, parameters: Sequence[Any] = ()) -> list[Approval]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM approval {rest}", parameters).fetchall()  # noqa: S608 - words from above

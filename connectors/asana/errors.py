@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from connectors.base import Ambiguous, AuthError, ConnectorError, Gone, RateLimited, Rejected, Transient
-from connectors.http import Answer, Effect, retry_after
+from connectors.base import AuthError, ConnectorError, Gone, RateLimited, Rejected
+from connectors.http import Answer, Effect, retry_after, unknown
 
 _LONGEST = 300
 _FIELD = re.compile(r"^(?:Missing input: ([a-z_]+)|([a-z_]+)(?:\.[a-z_0-9]+)*:)|(custom[_ ]field)")
@@ -45,13 +45,6 @@ def _is_whole(answer: Answer, effect: Effect) -> bool:
     """Whether it is Asana's envelope, and says what was made when something was."""
     data = answer.data.get("data") if isinstance(answer.data, dict) else None
     return isinstance(data, list) or (isinstance(data, dict) and (effect is not Effect.CREATE or "gid" in data))
-
-
-def unknown(message: str, effect: Effect) -> ConnectorError:
-    """Nobody knows whether it happened: that matters for a create only."""
-    if effect is Effect.CREATE:
-        return Ambiguous(f"{message}; whether it happened is not known yet")
-    return Transient(message)
 
 
 def words(answer: Answer) -> str:

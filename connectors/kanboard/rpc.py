@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from connectors.base import Ambiguous, AuthError, ConnectorError, RateLimited, Rejected, Transient
-from connectors.http import Answer, Effect, Http, retry_after
+from connectors.http import Answer, Effect, Http, retry_after, unknown
 
 MOST = 40  # calls in one request
 _LONGEST = 300
@@ -60,13 +60,6 @@ def whole(reply: Any) -> Any:
     if is_error(reply):
         raise reply
     return reply
-
-
-def unknown(message: str, effect: Effect) -> ConnectorError:
-    """Nobody knows whether it happened: that matters for a create only."""
-    if effect is Effect.CREATE:
-        return Ambiguous(f"{message}; whether it happened is not known yet")
-    return Transient(message)
 
 
 def judge(answer: Answer, effect: Effect) -> ConnectorError | None:

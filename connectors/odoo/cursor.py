@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from base64 import b85decode, b85encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.base import ConfigError
+from connectors.cursor import packed, unpacked
 from connectors.odoo.errors import SYSTEM
 from engine.model import Problem
 
@@ -109,7 +109,7 @@ class Cursor:
     def text(self) -> str:
         scan = [self.scan.last, self.scan.whole, _plain_moment(self.scan.ends)] if self.scan else None
         positions = {name: [_plain_moment(each.moment), each.seen] for name, each in self.positions.items()}
-        plain = {"scan": scan, "pending": self.pending, "known": _packed(self.known), "swept": self.swept, "total": self.total}
+        plain = {"scan": scan, "pending": self.pending, "known": packed(self.known), "swept": self.swept, "total": self.total}
         return json.dumps({"v": 1, "positions": positions, **{key: value for key, value in plain.items() if value}}, separators=(",", ":"))
 
 
@@ -122,7 +122,7 @@ def parse(text: str) -> Cursor:
             positions={name: Position(Moment(*moment), seen) for name, (moment, seen) in data["positions"].items()},
             scan=Scan(int(scan[0]), bool(scan[1]), Moment(*scan[2])) if scan else None,
             pending=tuple(int(row) for row in data.get("pending", ())),
-            known=frozenset(_unpacked(data.get("known", ""))),
+            known=frozenset(unpacked(data.get("known", ""))),
             swept=data.get("swept", ""),
             total=data.get("total"),
         )
@@ -133,19 +133,3 @@ def parse(text: str) -> Cursor:
 
 def _plain_moment(moment: Moment) -> list[Any]:
     return [moment.at, moment.ours, moment.theirs]
-
-
-def _packed(ids: Iterable[int]) -> str:
-    """Ids as text: their distances, compressed, about a byte each and less where they are dense."""
-    distances, last = [], 0
-    for row in sorted(ids):
-        distances.append(str(row - last))
-        last = row
-    return b85encode(zlib.compress(",".join(distances).encode())).decode() if distances else ""
-
-
-def _unpacked(text: str) -> Iterator[int]:
-    last = 0
-    for distance in zlib.decompress(b85decode(text)).decode().split(",") if text else ():
-        last += int(distance)
-        yield last

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from connectors.base import Ambiguous, AuthError, ConfigError, ConnectorError, Gone, RateLimited, Rejected, Transient
-from connectors.http import Answer, Effect, judge_status, retry_after
+from connectors.base import AuthError, ConfigError, ConnectorError, Gone, RateLimited, Rejected, Transient
+from connectors.http import Answer, Effect, judge_status, retry_after, unknown
 from engine.model import Problem
 
 SYSTEM = "odoo"
@@ -98,13 +98,6 @@ def _named(fault: Mapping[str, Any], effect: Effect) -> ConnectorError:
         return Transient(words)
     module, _, kind = name.rpartition(".")
     return WrongRequest(words) if module == "builtins" and kind in _WRONG else unknown(words, effect)
-
-
-def unknown(message: str, effect: Effect) -> ConnectorError:
-    """Nobody knows whether it happened: that matters for a create only."""
-    if effect is Effect.CREATE:
-        return Ambiguous(f"{message}; whether it happened is not known yet")
-    return Transient(message)
 
 
 def _elsewhere(answer: Answer) -> ConnectorError:

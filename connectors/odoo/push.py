@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from connectors.push import TOOL, Delivery, Endpoint, PushSettings, Received, Refused, named, parsed, posted, typed, word
 
+_MOST = 2**31 - 1  # what its columns hold; asked for more, the server refuses the whole question
 _PROJECTS = ("project.project", "project.task", "project.milestone", "project.update")
 
 
@@ -21,7 +22,7 @@ def receive(settings: Settings, endpoint: Endpoint, delivery: Delivery) -> Recei
     typed(delivery, "application/json")
     told = parsed(delivery.body)
     model = word(told, "_model")
-    if not model or not isinstance(told.get("_id"), int):
+    if not model or not isinstance(told.get("_id"), int) or told["_id"] > _MOST:
         raise Refused(400, "body")
     kind = endpoint.objects.get(model)
     if kind is None and model in _PROJECTS:

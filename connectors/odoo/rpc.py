@@ -12,9 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from connectors.base import AuthError, ConfigError, ConnectorError, Runtime, Transient
-from connectors.http import Answer, Effect, Http, Limiter
+from connectors.http import Answer, Effect, Http, Limiter, unknown
 from connectors.odoo.connection import Connection
-from connectors.odoo.errors import SYSTEM, judge, unknown
+from connectors.odoo.errors import SYSTEM, judge
 from engine.model import Problem
 
 Row = dict[str, Any]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connectors.base import Ambiguous, AuthError, ConnectorError, Gone, RateLimited, Rejected, Transient
-from connectors.http import Answer, Effect, retry_after
+from connectors.base import AuthError, ConnectorError, Gone, RateLimited, Rejected
+from connectors.http import Answer, Effect, retry_after, unknown
 
 _LONGEST = 300
 
@@ -40,13 +40,6 @@ def _is_whole(answer: Answer, effect: Effect) -> bool:
     if not isinstance(answer.data, dict) or effect is Effect.UPDATE:
         return False
     return effect is not Effect.CREATE or any(isinstance(value, dict) and "id" in value for value in answer.data.values())
-
-
-def unknown(message: str, effect: Effect) -> ConnectorError:
-    """Nobody knows whether it happened: that matters for a create only."""
-    if effect is Effect.CREATE:
-        return Ambiguous(f"{message}; whether it happened is not known yet")
-    return Transient(message)
 
 
 def words(answer: Answer) -> str:

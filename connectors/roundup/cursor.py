@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import zlib
-from base64 import b85decode, b85encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connectors.base import ConfigError
+from connectors.cursor import packed, unpacked
 from connectors.roundup.errors import SYSTEM
 from engine.model import Problem
 
@@ -62,7 +62,7 @@ class Cursor:
     swept: str = ""
 
     def text(self) -> str:
-        plain = {"known": _packed(self.known), "pending": _packed(self.pending), "swept": self.swept}
+        plain = {"known": packed(self.known), "pending": packed(self.pending), "swept": self.swept}
         positions = {"main": [self.main.at, self.main.seen], "messages": [self.messages.at, self.messages.seen]}
         return json.dumps({"v": 1, **positions, **plain}, separators=(",", ":"))
 
@@ -74,23 +74,7 @@ def parse(text: str) -> Cursor:
         main, messages = (
             Position(at, {row: (stamp, digest) for row, (stamp, digest) in seen.items()}) for at, seen in (data["main"], data["messages"])
         )
-        return Cursor(main, messages, frozenset(_unpacked(data["known"])), frozenset(_unpacked(data["pending"])), data["swept"])
+        return Cursor(main, messages, frozenset(unpacked(data["known"])), frozenset(unpacked(data["pending"])), data["swept"])
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as failure:
         problem = Problem("the stored position of Roundup cannot be read", hint="start over with a new baseline")
         raise ConfigError([problem], system=SYSTEM) from failure
-
-
-def _packed(ids: Iterable[int]) -> str:
-    """Ids as text: their distances, compressed, about a byte each and less where they are dense."""
-    distances, last = [], 0
-    for row in sorted(ids):
-        distances.append(str(row - last))
-        last = row
-    return b85encode(zlib.compress(",".join(distances).encode())).decode() if distances else ""
-
-
-def _unpacked(text: str) -> Iterator[int]:
-    last = 0
-    for distance in zlib.decompress(b85decode(text)).decode().split(",") if text else ():
-        last += int(distance)
-        yield last

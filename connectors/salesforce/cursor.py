@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.base import ConfigError
+from connectors.cursor import youngest
 from connectors.salesforce.errors import SYSTEM
 from connectors.salesforce.soql import stamp
 from engine.model import Problem
@@ -59,21 +60,11 @@ class Position:
         known = self.bound or (self.key[0] if self.key else "")
         at = max(self.at, known) if self.key or not self.at else self.at
         floor = _earlier(at, lookback)
-        return Position(at, seen=_youngest({moment: tokens for moment, tokens in self.seen.items() if moment >= floor}))
+        return Position(at, seen=youngest({moment: tokens for moment, tokens in self.seen.items() if moment >= floor}, REMEMBERED))
 
 
 def _earlier(moment: str, span: timedelta) -> str:
     return stamp(datetime.fromisoformat(moment) - span) if moment else ""
-
-
-def _youngest(seen: Seen) -> Seen:
-    room, kept = REMEMBERED, {}
-    for moment in sorted(seen, reverse=True):
-        room -= len(seen[moment])
-        if room < 0:
-            break
-        kept[moment] = seen[moment]
-    return kept
 
 
 @dataclass(frozen=True, slots=True)

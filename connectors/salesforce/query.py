@@ -11,7 +11,7 @@ from connectors.http import Answer
 from connectors.salesforce.cursor import Key
 from connectors.salesforce.errors import SYSTEM, LocatorGone, QueryTimeout, QueryTooLong
 from connectors.salesforce.rest import Rest, server_time
-from connectors.salesforce.soql import after, among, full_id, select, stamp, weight
+from connectors.salesforce.soql import after, among, full_id, is_id, select, stamp, weight
 from engine.model import Read
 
 Row = dict[str, Any]
@@ -164,7 +164,7 @@ class Query:
 
     async def by_id(self, shape: Shape, ids: Sequence[str]) -> list[Row]:
         """Complete rows of these ids, each once; ids that are not there are left out."""
-        wanted = list(dict.fromkeys(full_id(row) for row in ids))
+        wanted = list(dict.fromkeys(full_id(row) for row in ids if is_id(row)))
         return [row for chunk in chunks(wanted, IDS_PER_QUERY) for row in await self._by_id(shape, chunk)]
 
     async def _by_id(self, shape: Shape, ids: Sequence[str], tries: int = 4) -> list[Row]:

@@ -59,6 +59,11 @@ def weight(query: str) -> int:
     return len(quote(query, safe=""))
 
 
+def is_id(row: str) -> bool:
+    """Whether it can be an id at all; a query that names another one is refused whole."""
+    return len(row) in (15, 18) and row.isalnum() and row.isascii()
+
+
 def full_id(row: str) -> str:
     """The 18-character form of an id; what is not a 15-character id is returned as it is."""
     if len(row) != 15 or not row.isalnum() or not row.isascii():

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.base import ConfigError
+from connectors.cursor import youngest
 from connectors.tryton.errors import SYSTEM
 from engine.model import Problem
 
@@ -59,26 +60,16 @@ class Position:
         """The scan is complete. One that read nothing leaves the position: what a lost right hides is seen when it is back."""
         at = max(self.at, self.bound or self.key[0]) if self.key else self.at
         floor = _earlier(at, lookback)
-        return Position(at, seen=_youngest({moment: marks for moment, marks in self.seen.items() if moment >= floor}))
+        return Position(at, seen=youngest({moment: marks for moment, marks in self.seen.items() if moment >= floor}, REMEMBERED))
 
     def trimmed(self, lookback: timedelta) -> Position:
         """Without what no later scan will meet: kept small while a long first read goes on."""
         floor = _earlier(self.bound or max(self.at, self.key[0] if self.key else ""), lookback)
-        return replace(self, seen=_youngest({moment: marks for moment, marks in self.seen.items() if moment >= floor}))
+        return replace(self, seen=youngest({moment: marks for moment, marks in self.seen.items() if moment >= floor}, REMEMBERED))
 
 
 def _earlier(moment: str, span: timedelta) -> str:
     return stamp(datetime.fromisoformat(moment) - span) if moment else ""
-
-
-def _youngest(seen: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    room, kept = REMEMBERED, dict[str, frozenset[str]]()
-    for moment in sorted(seen, reverse=True):
-        room -= len(seen[moment])
-        if room < 0:
-            break
-        kept[moment] = seen[moment]
-    return kept
 
 
 @dataclass(frozen=True, slots=True)

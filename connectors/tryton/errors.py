@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from connectors.base import (
-    Ambiguous,
     AuthError,
     ConfigError,
     Conflict,
@@ -14,9 +13,8 @@ from connectors.base import (
     Gone,
     RateLimited,
     Rejected,
-    Transient,
 )
-from connectors.http import Answer, Effect, judge_status, retry_after
+from connectors.http import Answer, Effect, judge_status, retry_after, unknown
 from engine.model import Problem
 
 SYSTEM = "tryton"
@@ -71,13 +69,6 @@ def _judge_body(data: Any, effect: Effect) -> ConnectorError | None:
     if isinstance(error, list) and error:
         return _refusal(str(error[0]), error[1] if len(error) > 1 else None)
     return unknown("Tryton answered with something else than its JSON", effect)
-
-
-def unknown(message: str, effect: Effect) -> ConnectorError:
-    """Nobody knows whether it happened: that matters for a create only."""
-    if effect is Effect.CREATE:
-        return Ambiguous(f"{message}; whether it happened is not known yet")
-    return Transient(message)
 
 
 def _refusal(name: str, payload: Any) -> ConnectorError:

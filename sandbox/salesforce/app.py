@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sandbox.salesforce import bulk, collections_, composite, sobjects
@@ -16,7 +15,7 @@ from sandbox.salesforce.oauth import OAuth, is_dead
 from sandbox.salesforce.org import Clock, Org
 from sandbox.salesforce.outbound import Outbound
 from sandbox.sender import Sender
-from sandbox.web import Reply, Request
+from sandbox.web import Failure, Reply, Request
 
 URI_AND_HEADERS = 16_384
 OLDEST, NEWEST = 31, 68
@@ -58,14 +57,6 @@ _ROUTES: tuple[tuple[str, str, str, Handler], ...] = (
 _COMPILED = tuple((method, re.compile(path), name, handler) for method, path, name, handler in _ROUTES)
 
 
-@dataclass(slots=True)
-class _Failure:
-    resource: str
-    error: ApiError
-    times: int
-    skip: int
-
-
 class Salesforce:
     """One org behind its API. `org` is where tests and demos change things; `oauth`, `bulk` and `cursors` are settings of the API.
 
@@ -92,7 +83,7 @@ class Salesforce:
         self.page_rows = 2000
         self.calls: Counter[str] = Counter()
         self.retired = ApiError("UNSUPPORTED_API_VERSION", "The requested API version is retired", 410)
-        self._failures: list[_Failure] = []
+        self._failures: list[Failure] = []
         self.outbound = Outbound(self.org)
         self.sender = Sender(clock, self.outbound.letters)
 
@@ -111,7 +102,7 @@ class Salesforce:
 
     def fail(self, resource: str, code: str, message: str = "", *, status: int = 400, times: int = 1, skip: int = 0) -> None:
         """Lets `skip` calls of a resource pass, then refuses `times` of them in Salesforce's own words, with nothing done."""
-        self._failures.append(_Failure(resource, ApiError(code, message or code, status), times, skip))
+        self._failures.append(Failure(resource, ApiError(code, message or code, status), times, skip))
 
     def admit(self, request: Request) -> Reply | None:
         return None
@@ -172,13 +163,7 @@ class Salesforce:
     def _count(self, name: str) -> None:
         self.calls[name] += 1
         for failure in self._failures:
-            if failure.resource != name or failure.times == 0:
-                continue
-            if failure.skip > 0:
-                failure.skip -= 1
-                continue
-            failure.times -= 1
-            raise failure.error
+            failure.strike(name)
 
     def resource(self, request: Request) -> Reply:
         """The answer of the resource itself, for callers that are let in already."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sandbox.sender import Letter, Sender
-from sandbox.web import Reply, Request
+from sandbox.web import Failure, Reply, Request
 from sandbox.zoho import blueprint, bulk, coql, layouts, people, records, related, search, settings, timeline, watch, writes
 from sandbox.zoho.calls import Call, Handler, Pages
 from sandbox.zoho.errors import Refused, invalid_token, no_token, no_url, scope_mismatch, too_many, wrong_method
@@ -88,14 +88,6 @@ BULK: tuple[Route, ...] = (
 )
 
 
-@dataclass(slots=True)
-class _Failure:
-    name: str
-    error: Refused
-    times: int
-    skip: int
-
-
 class Zoho:
     """One organisation behind its accounts server and its API. `world` is where tests and demos change things; `oauth`, `limits`, `pages`,
     `bulk` and `watch` are settings of the API. `sender` sends what there is to send, each once: Zoho documents no second attempt.
@@ -125,11 +117,11 @@ class Zoho:
         self.world.listeners.append(self._hear)
         self.search_lag = timedelta(seconds=30)
         self.calls: Counter[str] = Counter()
-        self._failures: list[_Failure] = []
+        self._failures: list[Failure] = []
 
     def fail(self, name: str, code: str, message: str = "", *, status: int = 400, times: int = 1, skip: int = 0) -> None:
         """Lets `skip` calls of a name pass, then refuses `times` of them in Zoho's own words, with nothing done."""
-        self._failures.append(_Failure(name, Refused(code, message or code, status), times, skip))
+        self._failures.append(Failure(name, Refused(code, message or code, status), times, skip))
 
     def spend(self, cost: int) -> None:
         self.limits.spend(cost)
@@ -189,13 +181,7 @@ class Zoho:
     def _count(self, name: str) -> None:
         self.calls[name] += 1
         for failure in self._failures:
-            if failure.name != name or failure.times == 0:
-                continue
-            if failure.skip > 0:
-                failure.skip -= 1
-                continue
-            failure.times -= 1
-            raise failure.error
+            failure.strike(name)
 
     def _find(self, request: Request) -> tuple[Route, Call]:
         found = re.fullmatch(r"/crm(/bulk)?/v(\d(?:\.\d)?)(/.*)", request.path)

@@ -153,6 +153,9 @@ class MemoryTarget:
     async def describe(self) -> Description:
         return Description(())
 
+    async def people(self, emails: Sequence[str]) -> set[str]:
+        return set(emails) - {self.tool.unknown}
+
     def enter(self) -> None:
         if self.tool.dead:
             raise AuthError("the token was refused; put a valid one into the mapping", system="memory")

@@ -45,7 +45,6 @@ class Crm(Protocol):
     `fields` are the top-level names a record may hold; `secrets` must never be seen; `look_back` is how late a commit may come.
     """
 
-    clock: Clock
     kind: CrmKind
     merge_kind: CrmKind
     page: int
@@ -53,6 +52,8 @@ class Crm(Protocol):
     secrets: tuple[str, ...]
     look_back: timedelta
 
+    @property
+    def clock(self) -> Clock: ...
     def add(self, names: Sequence[str]) -> list[str]: ...
     def name(self, record: Record) -> str: ...
     def rename(self, row: str, name: str) -> None: ...

@@ -64,8 +64,9 @@ class Tool(Protocol):
 
     known: str
     unknown: str
-    secrets: tuple[str, ...]
 
+    @property
+    def secrets(self) -> tuple[str, ...]: ...
     def trouble(self, what: Trouble, kind: ItemKind, *, times: int = 1) -> None: ...
     def unplug(self) -> None: ...
     def revoke(self) -> None: ...
@@ -448,11 +449,11 @@ class TargetConformance:
 
     async def _survives(self, field: str, texts: st.SearchStrategy[str]) -> None:
         async def round_trip(text: str) -> None:
-            rig = self.rig()
+            rig, fields = self.rig(), dict[str, Any]({field: text})
             async with rig.target() as target:
                 inside = await begin(target)
-                (made,) = await make(target, task("a", inside, **{field: text}))
-                assert_same(target, "task", {field: text}, await held(target, "task", made.id))
+                (made,) = await make(target, task("a", inside, **fields))
+                assert_same(target, "task", fields, await held(target, "task", made.id))
                 (found,) = await target.find([task("a", inside)])
                 assert isinstance(found, Remote)
 

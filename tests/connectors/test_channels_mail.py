@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator
@@ -111,7 +112,9 @@ async def test_an_answer_means(verb: str, answer: str, error: type[ConnectorErro
     assert not server.kept
 
 
-@pytest.mark.parametrize(("drops", "error", "kept"), [("connect", Transient, 0), ("rcpt", Transient, 0), ("after data", Ambiguous, 1)])
+@pytest.mark.parametrize(
+    ("drops", "error", "kept"), [("connect", Transient, 0), ("rcpt", Transient, 0), ("data", Transient, 0), ("after data", Ambiguous, 1)]
+)
 async def test_until_the_last_line_left_nothing_was_taken(drops: Any, error: type[ConnectorError], kept: int) -> None:
     server = MailServer(drops=drops)
     with pytest.raises(ConnectorError) as raised:
@@ -120,7 +123,7 @@ async def test_until_the_last_line_left_nothing_was_taken(drops: Any, error: typ
     assert len(server.kept) == kept
 
 
-@pytest.mark.parametrize(("stalls", "error"), [("connect", Transient), ("rcpt", Transient), ("after data", Ambiguous)])
+@pytest.mark.parametrize(("stalls", "error"), [("connect", Transient), ("rcpt", Transient), ("data", Transient), ("after data", Ambiguous)])
 async def test_a_server_that_stalls_is_left(stalls: Any, error: type[ConnectorError], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_mail, "LONGEST", 0.4)
     with pytest.raises(ConnectorError) as raised:
@@ -186,3 +189,17 @@ async def test_a_server_without_starttls_gets_no_password() -> None:
     with pytest.raises(AuthError, match="STARTTLS"):
         await send(server, tls="starttls", user=USER, password=PASSWORD)
     assert server.commands == ["EHLO", "QUIT"]
+
+
+@pytest.mark.parametrize("host", ["mail..example.test", ".example.test", f"{'a' * 70}.test"])
+async def test_a_name_that_can_be_none_is_no_server_to_wait_for(host: str) -> None:
+    with pytest.raises(Transient, match="cannot reach"):
+        async with asyncio.timeout(5):
+            await send(MailServer(), host=host)
+
+
+async def test_what_nobody_foresaw_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_mail, "_words", None)
+    with pytest.raises(TypeError):
+        async with asyncio.timeout(5):
+            await send(MailServer(refuses={"RCPT": "550 no"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -53,7 +53,7 @@ class Odoo:
         return {"name": {"type": "char"}}
 
     def search_read(self, model: str, domain: list[Any], **_: Any) -> list[Row]:
-        tests = {"=": lambda held, wanted: held == wanted, "in": lambda held, wanted: held in wanted}
+        tests: dict[str, Callable[[Any, Any], bool]] = {"=": lambda held, wanted: held == wanted, "in": lambda held, wanted: held in wanted}
         return [row for row in self.tables[model] if all(tests[op](row[name], wanted) for name, op, wanted in domain)]
 
     def create(self, model: str, vals_list: list[Row]) -> list[int]:

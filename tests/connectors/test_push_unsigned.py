@@ -47,7 +47,7 @@ def test_what_odoo_says_of_something_else_is_no_hint(more: dict[str, Any]) -> No
     assert ODOO.receive(delivery({**SEEN, **more})).hints == ()
 
 
-@pytest.mark.parametrize("more", [{"_model": None}, {"_model": 3}, {"_id": None}, {"_id": "3"}, {"_id": 3.5}, {"_id": [3]}])
+@pytest.mark.parametrize("more", [{"_model": None}, {"_model": 3}, {"_id": None}, {"_id": "3"}, {"_id": 3.5}, {"_id": [3]}, {"_id": 2**31}])
 def test_odoo_without_model_and_id_is_refused(more: dict[str, Any]) -> None:
     assert ODOO.refuses(delivery({**SEEN, **more})) == (400, "body")
 

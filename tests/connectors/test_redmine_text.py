@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -193,7 +194,7 @@ def test_a_cursor_survives_as_text_and_rubbish_is_none() -> None:
 
 
 def test_parents_come_before_their_own() -> None:
-    rows = [{"id": 1, "parent": {"id": 3}}, {"id": 2, "parent": {"id": 1}}, {"id": 3}]
+    rows: list[dict[str, Any]] = [{"id": 1, "parent": {"id": 3}}, {"id": 2, "parent": {"id": 1}}, {"id": 3}]
     assert [row["id"] for row in depth_first(rows)] == [3, 1, 2]
 
 

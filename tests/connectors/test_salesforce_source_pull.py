@@ -261,6 +261,17 @@ async def test_ids_of_fifteen_characters_are_understood_and_answered_with_eighte
     assert record.url == f"{HOST}/lightning/r/Opportunity/{row}/view"
 
 
+async def test_what_can_be_no_id_is_not_asked_for_and_spoils_no_question() -> None:
+    crm, source = rig()
+    (row,) = deals(crm, 1)
+    asked: list[str] = []
+    crm.box.recorder = lambda request, _: asked.append(str(request.query))
+    async with source() as one:
+        assert [record.id for record in await one.read("deal", ["006", "x' OR Id != '", "٣" * 18, row])] == [row]
+        assert await one.read("deal", ["006"]) == []
+    assert not [query for query in asked if "'006'" in query or "OR Id" in query or "٣" in query]
+
+
 async def test_text_of_any_sort_and_missing_parents_come_through() -> None:
     crm, source = rig()
     text = "Ünïcode ‘quotes’ \"and\" 'more' \\ 项目 🎉\n" * 500

@@ -229,7 +229,7 @@ async def test_a_session_that_ended_is_begun_again_once_for_all_calls() -> None:
         own = b"get_preferences" in request.content
         return httpx.Response(200, json={"id": 1, "result": {"company": 1, "employee": 2} if own else []})
 
-    connection = Connection(url="http://tryton.test", database="acme", login="ann", password="secret")  # type: ignore[arg-type]
+    connection = Connection(url="http://tryton.test", database="acme", login="ann", password="secret")
     async with TrytonTarget(connection, fields={}, runtime=Runtime(transport=httpx.MockTransport(serve))) as target:
         assert await target.find([Create(Item("crm:deal:7/a", "project", {"name": "A"}, "crm:deal:7/a"), "n")]) == [None]
     assert next(tokens) == "third"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ import pytest
 from connectors.base import AuthError, ConfigError
 from connectors.zoho import Connection, ZohoSource
 from connectors.zoho.records import web_address
-from engine.mapping import Mapper, reads
+from engine.config import SystemMapping
+from engine.mapping import Mapper, reads, writes
 from engine.model import CrmKind, Read
 from flows.configuration import load
 from sandbox.zoho.schema import Field
@@ -152,14 +153,13 @@ async def test_the_mapping_that_ships_fits_an_organisation_with_its_fields(tmp_p
     assert (customer.name, customer.tier, customer.owner.email) == ("Acme", "vip", "ada@handoff.test")
 
 
-def _shipped(mapping: object) -> tuple[ZohoCrm, object]:
-    crm, make = rig(reads(mapping))  # type: ignore[arg-type]
+def _shipped(mapping: SystemMapping) -> tuple[ZohoCrm, Callable[[], ZohoSource]]:
+    crm, make = rig(reads(mapping))
     for module, fields in OURS.items():
         for field in fields:
             crm.world.add_field(module, field)
     made = make()
-    back = mapping.write_back  # type: ignore[attr-defined]
-    return crm, lambda: ZohoSource(made._connection, made._reads, runtime=made._runtime, write_back=back)
+    return crm, lambda: ZohoSource(made._connection, made._reads, runtime=made._runtime, write_back=writes(mapping))
 
 
 @pytest.mark.parametrize(

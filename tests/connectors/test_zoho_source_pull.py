@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ Make = Callable[[], ZohoSource]
 _OLD = datetime(1970, 1, 2, tzinfo=UTC)
 
 
-def bare(**settings: object) -> tuple[ZohoCrm, Rig]:
+def bare(**settings: Any) -> tuple[ZohoCrm, Rig]:
     crm, make = rig(BARE, **settings)
     return crm, Rig(crm, make)
 
@@ -66,10 +68,11 @@ async def test_records_that_move_while_a_tie_is_read_push_none_out(stable: bool)
     crm.clock.move(hours=1)
     crm.add(["later"])
 
-    def move(which: int) -> Callable[[], None]:
-        return lambda: (crm.clock.move(seconds=1), crm.rename(ids[which], "moved"))[-1]
+    def move(which: int) -> None:
+        crm.clock.move(seconds=1)
+        crm.rename(ids[which], "moved")
 
-    meanwhile(crm, {2: move(0), 3: move(1), 4: move(2)})
+    meanwhile(crm, {2: partial(move, 0), 3: partial(move, 1), 4: partial(move, 2)})
     seen = await pull(site)
     assert set(ids) <= set(seen.ids)
     assert {crm.name(seen.latest[row]) for row in ids[:3]} == {"moved"}

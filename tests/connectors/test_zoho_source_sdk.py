@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import requests  # type: ignore[import-untyped]
+import requests
 import urllib3
 
 from connectors.base import ConfigError, Runtime, Transient
@@ -71,7 +71,12 @@ async def test_it_goes_over_the_vendors_client_and_keeps_its_connections(over: S
     monkeypatch.setattr(sdk.sdk().connector, "fire_request", counting)
     opened: list[object] = []
     connect = urllib3.connection.HTTPConnection.connect
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", lambda self: (opened.append(self), connect(self))[1])
+
+    def noting(self: urllib3.connection.HTTPConnection) -> None:
+        opened.append(self)
+        connect(self)
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", noting)
     crm, make = rig({"deal": Read("Deals", ("Deal_Name",))}, over=over, backend="zcrmsdk")
     crm.add(some(90))
     await pull(Rig(crm, make))

@@ -67,7 +67,7 @@ async def test_what_it_then_tells_is_understood(it: Crm) -> None:
     [deal] = it.crm.add(["x"])
     [customer] = it.crm.add_mergeable(["Acme"])
     it.crm.delete(deal)
-    found = []
+    found: list[Hint] = []
     for each in it.crm.app.sent():
         delivery = Delivery("POST", each.url, {}, {"content-type": "application/json"}, json.dumps(each.body).encode(), it.crm.clock())
         found += receive(Settings(), await it.hub.place(), delivery).hints

@@ -57,11 +57,13 @@ class Pair:
 
     def told(self, near: str, far: str) -> tuple[Any, Any]:
         """What the CRMs say of their projects."""
-        return tuple(one.org.get("Opportunity", deal).get("Handoff_Key__c") for one, deal in ((self.near, near), (self.far, far)))  # type: ignore[return-value]
+        return self._held("Handoff_Key__c", near, far)
 
     def progress(self, near: str, far: str) -> tuple[Any, Any]:
-        rows = (one.org.get("Opportunity", deal) for one, deal in ((self.near, near), (self.far, far)))
-        return tuple(row["Handoff_Progress__c"] for row in rows)  # type: ignore[return-value]
+        return self._held("Handoff_Progress__c", near, far)
+
+    def _held(self, field: str, near: str, far: str) -> tuple[Any, Any]:
+        return self.near.org.get("Opportunity", near).get(field), self.far.org.get("Opportunity", far).get(field)
 
     def cursor(self, system: str) -> str | None:
         with self.near.store() as store:

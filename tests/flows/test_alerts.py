@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from connectors.base import ConfigError
@@ -74,6 +75,36 @@ async def test_what_does_not_pass_is_told_after_a_while(tmp_path: Path) -> None:
     assert told[:2] == [0, 0]
     assert told[-1] == 1
     assert here.ops[0].startswith("salesforce failed: ")
+
+
+async def test_a_cause_that_changes_between_passing_ones_is_told_once(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    await here.begin()
+    for status in (503, 429) * 6:
+        here.crm.faults.clear()
+        here.crm.fault("", "error_before", times=-1, status=status)
+        await here.sync(minutes=10)
+    assert [text.split(":")[0] for text in here.ops] == ["salesforce failed"]
+
+
+async def test_a_look_at_some_records_does_not_say_that_a_system_is_well(tmp_path: Path) -> None:
+    here = world(tmp_path)
+    (deal,) = await here.begin()
+
+    def polling_fails(request: httpx.Request) -> None:
+        if "FROM Account" in request.url.params.get("q", ""):
+            raise httpx.ConnectError("away", request=request)
+
+    here.hook = polling_fails
+    for _ in range(4):
+        assert (await here.sync(minutes=10)).result == "failed"
+        here.change(deal, Description=f"edited at {here.clock()}")
+        here.tell(deal)
+        assert (await here.sync(minutes=1, pushed=("salesforce",))).result == "nothing to do"
+    assert [text.split(":")[0] for text in here.ops] == ["salesforce failed"]
+    here.hook = None
+    await here.sync()
+    assert here.ops[1].startswith("Over, after ")
 
 
 async def test_a_system_that_was_not_asked_is_not_said_to_be_well(tmp_path: Path) -> None:

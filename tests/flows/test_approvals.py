@@ -12,18 +12,22 @@ import pytest
 
 from connectors.base import StateError, UnsafePlan
 from flows import approving
+from sandbox.notify import TOKEN, Services
+from sandbox.web import Sandbox
 from state.approvals import RUN, Answer, Approval, Approvals
 from state.held import sights
 from tests.flows.desk import Desk, local
 from tests.flows.files import ONBOARDING, RULES, SALESFORCE
 from tests.flows.pair import ROUTED, Pair
-from tests.flows.told import ALERTS, AMOUNT, CHANNELS, Telling
+from tests.flows.told import ALERTS, AMOUNT, CHANNELS, HOST, SECRET, Telling
 from tests.flows.world import Crash, Death, World
 
 ONBOARD = "    on: [deal.won]\n"
 LIMITS = "limits: {projects_per_run: 10,"
 ASKS = {"rules.yaml": RULES.replace(ONBOARD, ONBOARD + "    approval: true\n")}
+COMMENTS_ASK = {"rules.yaml": RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')}
 ABOVE = {"rules.yaml": RULES.replace(LIMITS, "limits: {above: ask, projects_per_run: 1,")}
+NO_UPDATES = {"rules.yaml": RULES.replace(f"{LIMITS} updates_per_run: 50}}", "limits: {above: ask, updates_per_run: 0}")}
 
 
 def waiting(world: World) -> list[Approval]:
@@ -45,12 +49,19 @@ def state_of(world: World, number: int) -> str:
     return one.state_at(world.clock())
 
 
+async def won(path: Path, files: dict[str, str], *names: str, **fields: Any) -> tuple[World, list[str]]:
+    """Deals were known as open, and have been won since; one when nothing else is said."""
+    world = World(path, files=files)
+    deals = [world.deal(name, **fields) for name in names or ("Big deal",)]
+    await world.sync()
+    for deal in deals:
+        world.win(deal)
+    return world, deals
+
+
 async def asked(path: Path, files: dict[str, str] | None = None, **fields: Any) -> tuple[World, str]:
     """A deal was won, and somebody was asked about it."""
-    world = World(path, files=files or ASKS)
-    deal = world.deal(**fields)
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(path, files or ASKS, **fields)
     assert (await world.sync()).result == "waiting"
     return world, deal
 
@@ -135,11 +146,7 @@ async def test_touching_a_record_or_changing_what_no_plan_shows_is_no_other_ques
 
 
 async def test_a_comment_waits_as_well_and_is_made_once(tmp_path: Path) -> None:
-    comments = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
-    world = World(tmp_path, files={"rules.yaml": comments})
-    deal = world.deal()
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(tmp_path, COMMENTS_ASK)
     await world.quiet()
     world.change(deal, Amount=7000)
     await world.sync()
@@ -157,11 +164,7 @@ async def test_a_comment_waits_as_well_and_is_made_once(tmp_path: Path) -> None:
 
 
 async def test_what_is_kept_in_step_waits_with_the_record(tmp_path: Path) -> None:
-    comments = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
-    world = World(tmp_path, files={"rules.yaml": comments})
-    deal = world.deal()
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(tmp_path, COMMENTS_ASK)
     await world.quiet()
     world.change(deal, Amount=7000, NextStep="Call")
     await world.sync()
@@ -176,6 +179,23 @@ async def test_what_is_kept_in_step_waits_with_the_record(tmp_path: Path) -> Non
     assert "next: Write" in project["notes"]
     assert "7000" in world.task("Kick off Big deal")["notes"]
     assert world.comments("Kick off Big deal") == []
+
+
+async def test_whether_peoples_edits_are_kept_is_part_of_what_was_read(tmp_path: Path) -> None:
+    rules = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
+    world = World(tmp_path, files={"rules.yaml": rules})
+    deal = world.deal()
+    await world.sync()
+    world.win(deal)
+    await world.quiet()
+    world.change(deal, Amount=7000, NextStep="Call")
+    await world.sync()
+    assert "notes: in_step, custom" in ONBOARDING
+    overrides = ONBOARDING.replace("notes: in_step, custom", "notes: crm, custom")
+    world.configure({"rules.yaml": rules, "mappings/blueprints/onboarding.yaml": overrides})
+    answer(world, 1)
+    await world.sync()
+    assert (only(world).number, state_of(world, 1)) == (2, "superseded")
 
 
 async def test_a_rejected_plan_is_given_up_with_the_reason_and_not_asked_again(tmp_path: Path) -> None:
@@ -212,11 +232,7 @@ async def test_what_nobody_answers_expires_and_is_given_up(tmp_path: Path) -> No
 
 
 async def test_two_records_wait_for_an_answer_each(tmp_path: Path) -> None:
-    world = World(tmp_path, files=ASKS)
-    deals = [world.deal(name) for name in ("Left", "Right")]
-    await world.sync()
-    for deal in deals:
-        world.win(deal)
+    world, _ = await won(tmp_path, ASKS, "Left", "Right")
     run = await world.sync()
     assert run.asked == "waiting for approval: 1 (Left), 2 (Right); `handoff approvals` lists them"
     answer(world, 2)
@@ -229,11 +245,7 @@ async def test_two_records_wait_for_an_answer_each(tmp_path: Path) -> None:
 
 async def test_the_limits_count_what_is_carried_out_now(tmp_path: Path) -> None:
     tight = {"rules.yaml": ASKS["rules.yaml"].replace("projects_per_run: 10", "projects_per_run: 1")}
-    world = World(tmp_path, files=tight)
-    deals = [world.deal(f"Deal {number}") for number in range(3)]
-    await world.sync()
-    for deal in deals:
-        world.win(deal)
+    world, _ = await won(tmp_path, tight, "Deal 0", "Deal 1", "Deal 2")
     assert (await world.sync()).error is None
     for number in (1, 2):
         answer(world, number)
@@ -263,11 +275,7 @@ async def test_the_digest_of_a_record_that_waits_lets_it_go_at_the_command_line(
 
 
 async def test_a_deal_that_is_deleted_or_opened_again_is_no_question_any_more(tmp_path: Path) -> None:
-    world = World(tmp_path, files=ASKS)
-    gone, back = world.deal("Gone"), world.deal("Back")
-    await world.sync()
-    world.win(gone)
-    world.win(back)
+    world, (gone, back) = await won(tmp_path, ASKS, "Gone", "Back")
     await world.sync()
     assert len(waiting(world)) == 2
     world.org.delete("Opportunity", gone)
@@ -278,11 +286,7 @@ async def test_a_deal_that_is_deleted_or_opened_again_is_no_question_any_more(tm
 
 
 async def test_a_run_for_some_records_takes_up_their_answers_and_leaves_the_others_waiting(tmp_path: Path) -> None:
-    world = World(tmp_path, files=ASKS)
-    deals = [world.deal(name) for name in ("Left", "Right")]
-    await world.sync()
-    for deal in deals:
-        world.win(deal)
+    world, deals = await won(tmp_path, ASKS, "Left", "Right")
     await world.sync()
     answer(world, 1)
     answer(world, 2)
@@ -293,8 +297,7 @@ async def test_a_run_for_some_records_takes_up_their_answers_and_leaves_the_othe
 
 
 async def test_a_customers_change_leaves_the_project_of_a_deal_that_waits_alone_until_the_deal_is_read(tmp_path: Path) -> None:
-    comments = RULES.replace('    when: deal.status == "won"', '    when: deal.status == "won"\n    approval: true')
-    world = World(tmp_path, files={"rules.yaml": comments})
+    world = World(tmp_path, files=COMMENTS_ASK)
     customer = world.account()
     deal = world.deal(AccountId=customer)
     await world.sync()
@@ -390,10 +393,7 @@ async def test_nobody_is_asked_about_half_of_a_plan(tmp_path: Path) -> None:
         on: onboarding
 """
     )
-    world = World(tmp_path, files={"rules.yaml": broken})
-    deal = world.deal()
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(tmp_path, {"rules.yaml": broken})
     assert (await world.sync()).result == "with errors"
     assert (waiting(world), world.shown()) == ([], [])
     world.change(deal, Amount=6000)
@@ -426,12 +426,7 @@ async def test_what_is_odd_about_a_record_that_waits_is_noted_once_and_shown_wit
 
 
 async def above(path: Path, count: int = 2) -> tuple[World, list[str]]:
-    world = World(path, files=ABOVE)
-    deals = [world.deal(f"Deal {number}") for number in range(count)]
-    await world.sync()
-    for deal in deals:
-        world.win(deal)
-    return world, deals
+    return await won(path, ABOVE, *(f"Deal {number}" for number in range(count)))
 
 
 async def test_a_plan_above_its_limits_is_laid_before_a_person_and_carried_out_by_the_run_after(tmp_path: Path) -> None:
@@ -490,11 +485,7 @@ async def test_a_run_with_a_request_of_its_own_asks_nobody_and_leaves_what_was_a
 
 
 async def test_a_yes_to_a_whole_plan_counts_once(tmp_path: Path) -> None:
-    files = {"rules.yaml": RULES.replace("limits: {projects_per_run: 10, updates_per_run: 50}", "limits: {above: ask, updates_per_run: 0}")}
-    world = World(tmp_path, files=files)
-    deal = world.deal()
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(tmp_path, NO_UPDATES)
     await world.quiet()
     world.change(deal, NextStep="Call")
     await world.sync()
@@ -544,6 +535,14 @@ async def perish(world: World, at: int) -> list[str]:
     return steps
 
 
+async def perish_after_the_decision(world: World) -> None:
+    """A run that dies before it says that it took an answer up."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approving, "take_up", lambda *_, **__: (_ for _ in ()).throw(Crash("after T1")))
+        with pytest.raises(Crash):
+            await world.sync()
+
+
 async def each_death(fresh: Callable[[str], Awaitable[World]], mortal: Callable[[World], Any]) -> AsyncIterator[tuple[World, str]]:
     """A world for each step up to the last one that has to do with approvals, after a run that died there."""
     probe = await fresh("probe")
@@ -559,14 +558,11 @@ async def each_death(fresh: Callable[[str], Awaitable[World]], mortal: Callable[
 
 
 async def test_a_run_that_dies_anywhere_while_it_asks_has_asked_once(tmp_path: Path) -> None:
-    async def won(name: str) -> World:
-        world = World(tmp_path / name, files=ASKS)
-        deal = world.deal()
-        await world.sync()
-        world.win(deal)
+    async def fresh(name: str) -> World:
+        world, _ = await won(tmp_path / name, ASKS)
         return world
 
-    async for world, step in each_death(won, mortal):
+    async for world, step in each_death(fresh, mortal):
         early = [one.number for one in waiting(world)]
         if early:
             answer(world, 1)  # before any run says that it waits
@@ -596,24 +592,17 @@ async def test_an_answer_taken_up_by_a_run_that_dies_anywhere_is_taken_up_once(t
 
 
 async def test_a_run_above_its_limits_that_dies_after_its_decision_used_its_yes_up(tmp_path: Path) -> None:
-    files = {"rules.yaml": RULES.replace("limits: {projects_per_run: 10, updates_per_run: 50}", "limits: {above: ask, updates_per_run: 0}")}
-    world = World(tmp_path, files=files)
-    deal = world.deal()
-    await world.sync()
-    world.win(deal)
+    world, (deal,) = await won(tmp_path, NO_UPDATES)
     await world.quiet()
     world.change(deal, NextStep="Call")
     await world.sync()
     answer(world, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approving, "take_up", lambda *_, **__: (_ for _ in ()).throw(Crash("after T1")))
-        with pytest.raises(Crash):
-            await world.sync()
+    await perish_after_the_decision(world)
     assert state_of(world, 1) == "approved"
     world.configure({"rules.yaml": RULES})
     world.change(deal, NextStep="Write")
     await world.quiet()
-    world.configure(files)
+    world.configure(NO_UPDATES)
     world.change(deal, NextStep="Call")
     assert (await world.sync()).result == "waiting for approval"
     assert (only(world).number, state_of(world, 1)) == (2, "done")
@@ -807,10 +796,7 @@ async def test_a_yes_to_a_message_is_used_up_even_if_the_run_died_before_it_was_
     world.change(deal, Amount=7000)
     await world.sync()
     answer(world, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(approving, "take_up", lambda *_, **__: (_ for _ in ()).throw(Crash("after T1")))
-        with pytest.raises(Crash):
-            await world.sync()
+    await perish_after_the_decision(world)
     assert state_of(world, 1) == "approved"
     world.configure({"rules.yaml": RULES})
     world.change(deal, Amount=5000)
@@ -867,3 +853,35 @@ async def test_a_schedule_for_one_system_asks_about_its_own_plan(tmp_path: Path)
     pair.far.sf.oauth.client_secret = "another"  # south gives out: what it would tell is missing
     assert (await pair.sync()).result == "refused"
     assert waiting(pair.near) == []
+
+
+async def test_a_yes_that_no_run_took_up_yet_is_not_forgotten_however_old_its_question_is(tmp_path: Path) -> None:
+    patient = ASKS["rules.yaml"] + "approvals: {expire_after_hours: 8760}\n"
+    world, _ = await asked(tmp_path, {"rules.yaml": patient})
+    other = world.deal("Other")
+    world.tell()
+    await world.sync()
+    world.clock.move(days=100)
+    answer(world, 1)
+    await world.sync(only=(f"salesforce:deal:{other}",))
+    assert state_of(world, 1) == "approved"
+    await world.quiet()
+    assert (world.shown(), state_of(world, 1)) == (["Big deal onboarding"], "done")
+
+
+async def test_a_run_of_another_schedule_does_not_say_that_a_refused_plan_is_accepted(tmp_path: Path) -> None:
+    rules = ROUTED.replace("projects_per_run: 10", "projects_per_run: 1") + CHANNELS + ALERTS
+    pair = Pair(tmp_path, files={"rules.yaml": rules})
+    services = Services(pair.near.clock, dingtalk=SECRET)
+    pair.near.hosts[HOST] = Sandbox(services, sleep=pair.near.clock.sleep)
+    pair.near.env |= {"ROBOT": TOKEN, "DINGTALK": SECRET}
+    deals = [pair.near.deal("Near 1"), pair.near.deal("Near 2")]
+    await pair.sync()
+    for deal in deals:
+        pair.near.win(deal)
+    for _ in range(3):
+        assert (await pair.near.sync(sources=("salesforce",))).result == "refused"
+        assert (await pair.near.sync(sources=("south",))).result == "nothing to do"
+    assert [text.split(",")[0] for text in services.texts("dingtalk")] == ["A plan was refused"]
+    assert (await pair.near.sync(sources=("salesforce",), force=True)).result == "done"
+    assert [text.split(",")[0] for text in services.texts("dingtalk")] == ["A plan was refused", "Over"]

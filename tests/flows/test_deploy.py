@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect.server.schemas import schedules as server
 
@@ -70,7 +71,7 @@ PREFECT: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encod
 
 @pytest.mark.parametrize("deployment", PREFECT["deployments"], ids=lambda one: one["entrypoint"])
 def test_each_deployment_in_prefect_yaml_is_a_flow_with_those_parameters(deployment: dict[str, Any]) -> None:
-    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
     assert deployment["name"] in {DEPLOYMENT, PUSH}
     assert deployment["parameters"].keys() <= flow.parameters.properties.keys()
     assert deployment["work_pool"] == {"name": "handoff"}

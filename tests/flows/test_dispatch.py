@@ -137,3 +137,10 @@ async def test_a_stop_ends_it_also_in_a_pause(desk: Desk) -> None:
     await desk.play()
     assert desk.clock() - START < timedelta(seconds=45)
     assert isinstance(desk.clock(), datetime)
+
+
+async def test_what_another_run_read_meanwhile_starts_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.tell("1")
+    look, looks = desk.inbox.last_told, iter([True] * 3)
+    monkeypatch.setattr(desk.inbox, "last_told", lambda: look() if next(looks, False) else {})
+    assert await desk.play() == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from state.inbox import Inbox
 from tests.flows.files import RULES
 from tests.flows.world import Crash, Death, World
 
@@ -57,6 +59,24 @@ async def test_only_what_was_told_is_read(world: World) -> None:
     run = await world.sync()
     assert world.shown() == ["Told onboarding", "Other onboarding"]
     assert (run.counts["missed by push"], world.missed()) == (1, 1)
+
+
+async def test_many_changes_are_looked_up_in_the_inbox_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    deals = await known(world, *map(str, range(5)))
+    world.tell("another")
+    await world.sync(pushed=PUSHED)
+    for deal in deals:
+        world.change(deal, Description="edited")
+    looks: list[str] = []
+    look = Inbox.known
+
+    def known_by(inbox: Inbox, system: str, kind: str, ids: Iterable[str]) -> set[str]:
+        looks.append(kind)
+        return look(inbox, system, kind, ids)
+
+    monkeypatch.setattr(Inbox, "known", known_by)
+    assert (await world.sync()).counts["missed by push"] == 5
+    assert looks == ["deal"]
 
 
 async def test_a_change_too_young_for_its_push_is_not_missed(world: World) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import ConfigError
+from connectors.channels.bot import Bot
 from flows.configuration import channel_problems, load
 from flows.pipeline import Options, gather
 from flows.session import Session, connect
@@ -65,7 +66,7 @@ async def test_a_plan_shows_whom_it_tells_and_a_digest_stands_for_it(tmp_path: P
     world = Telling(tmp_path)
     (deal,) = await world.begin()
     world.win(deal)
-    digests = set()
+    digests = set[str]()
     for rules in (RULES, RULES + RULE + CHANNELS, RULES + RULE.replace("is won", "was won") + CHANNELS):
         world.configure({"rules.yaml": rules})
         runtime = world.runtime()
@@ -200,6 +201,15 @@ async def test_a_channel_that_stalls_costs_seconds_and_others_none(tmp_path: Pat
     world.mouth.faults.clear()
     await world.sync()
     assert len(world.desk) == 3
+
+
+async def test_a_channel_that_fails_as_nobody_foresaw_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Telling(tmp_path)
+    (deal,) = await world.begin("One")
+    world.win(deal)
+    monkeypatch.setattr(Bot, "send", None)
+    assert (await world.sync()).result == "done"
+    assert world.shown() == ["One onboarding"]
 
 
 async def test_a_service_that_asks_for_a_pause_gets_it(tmp_path: Path) -> None:

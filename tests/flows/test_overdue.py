@@ -264,7 +264,8 @@ async def test_the_hub_watches_as_long_as_it_lives(tmp_path: Path) -> None:
     await here.sync()
     where = Settings(here.folder, here.state, here.env, "https://hub.example.com")
     app = create_app(where, here.loaded, Endpoints("s" * 40, where.hub_url), systems={}, runtime=here.runtime(), every=5)
-    told, end = [], asyncio.Event()
+    told: list[str] = []
+    end = asyncio.Event()
 
     async def receive() -> Any:
         if told:
@@ -274,7 +275,7 @@ async def test_the_hub_watches_as_long_as_it_lives(tmp_path: Path) -> None:
     async def send(message: Any) -> None:
         told.append(message["type"])
 
-    living = asyncio.create_task(app({"type": "lifespan"}, receive, send))
+    living = asyncio.ensure_future(app({"type": "lifespan"}, receive, send))
     await reached(lambda: bool(here.ops))
     end.set()
     await living

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -331,3 +332,19 @@ async def test_a_condition_on_a_whole_record_or_list_is_remembered_by_name_and_l
     told = next(note for note in world.audit() if note["rule"] == "onboard")
     assert told["verdict"] == "passed"
     assert told["detail"]["customer"] == "Acme"
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(ZeroDivisionError, "failed"), (asyncio.CancelledError, "stopped")])
+async def test_a_run_that_ends_in_a_way_nobody_foresaw_is_closed_all_the_same(
+    tmp_path: Path, end: type[BaseException], outcome: str
+) -> None:
+    world = World(tmp_path)
+
+    def strike(_request: object) -> None:
+        raise end
+
+    world.hook = strike
+    with pytest.raises(end):
+        await world.sync()
+    with world.store() as store:
+        assert [run.outcome for run in store.runs()] == [outcome]

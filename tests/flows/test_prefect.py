@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import date
 from functools import partial
 from typing import Any
@@ -50,7 +50,7 @@ def environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(flows, stage, getattr(flows, stage).with_options(retry_delay_seconds=0))
 
 
-async def run(flow: Flow[Any, Any], desk: Desk, **parameters: Any) -> State[Any]:
+async def run(flow: Flow[..., Coroutine[Any, Any, Any]], desk: Desk, **parameters: Any) -> State[Any]:
     state: State[Any] = await flow(folder=str(desk.folder), state=str(desk.state), return_state=True, **parameters)
     return state
 

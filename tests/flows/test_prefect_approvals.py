@@ -22,7 +22,7 @@ from flows import approving, sync_approval
 from flows import sync as flows
 from flows.settings import Settings
 from flows.sync_approval import approval, follow
-from state.approvals import Approval
+from state.approvals import Approval, Question
 from tests.flows.desk import Desk
 from tests.flows.test_approvals import ask_at
 from tests.prefect_server import MARKS, prefect_server
@@ -109,6 +109,10 @@ async def test_a_run_shows_the_plan_waits_without_a_process_and_goes_on_with_the
 async def test_an_answer_from_elsewhere_ends_the_run_and_says_whose_it_was(desk: Desk) -> None:
     run = await execute(await asked(desk))
     await asyncio.to_thread(desk.do, "approvals", "reject", "1", "--because", "not yet", "--by", "Sam")
+    with approving.opened(desk.state, utc_now()) as approvals, approvals.together():
+        for number in range(60):  # however many were asked since
+            approvals.ask(Question(f"later {number}", "digest", "Later", [], {}), utc_now(), utc_now())
+            approvals.withdraw(f"later {number}")
     where = Settings(desk.folder, desk.state, {})
     await follow(where)
     ended = await read(run.id)

@@ -6,21 +6,25 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import pytest
 from prefect import get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelling
 
-from connectors.base import ConnectorError, Runtime, Transient, utc_now
+from connectors.base import AuthError, ConnectorError, Runtime, StateError, Transient, utc_now
 from engine.model import Hint
-from flows import pipeline, service_push
+from flows import approving, pipeline, service_push
 from flows import sync as flows
 from flows.apply import Stop
+from flows.pipeline import Summary
 from flows.service_push import PushRuns, dispatching, find
 from flows.settings import Settings
 from flows.warm import Warm
@@ -28,6 +32,7 @@ from state import Store
 from state.hub import open_hub
 from state.inbox import Arrivals, Inbox
 from tests.flows.desk import Desk, local, wait_for
+from tests.flows.files import RULES
 from tests.prefect_server import MARKS, prefect_server
 
 pytestmark = MARKS
@@ -133,6 +138,13 @@ async def test_a_crm_that_is_away_is_named_and_what_it_told_is_kept(desk: Desk, 
     assert desk.world.shown() == ["Deal onboarding"]
 
 
+def test_a_run_that_came_to_nothing_is_everybodys_failure_whoever_else_gave_out() -> None:
+    tool, full = AuthError("no"), StateError("the disk is full")
+    ended = Summary("r", result="failed", error=full, failures={"asana": tool})
+    assert list(service_push._gave_out([ended], ["salesforce"])) == ["salesforce"]
+    assert list(service_push._gave_out([replace(ended, error=tool)], ["salesforce"])) == ["asana"]
+
+
 async def test_a_run_that_is_cancelled_in_the_ui_stops_in_order_and_the_rest_is_done_later(
     desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +165,31 @@ async def test_a_run_that_is_cancelled_in_the_ui_stops_in_order_and_the_rest_is_
     assert sorted(desk.world.shown()) == ["One onboarding", "Three onboarding", "Two onboarding"]
 
 
+async def test_the_service_stops_a_run_although_prefects_server_did_not_answer_for_a_moment(
+    desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_push, "_SELDOM", 1)
+    tell(desk, *await won(desk, "One", "Two", "Three"))
+    read = PrefectClient.read_flow_run
+    away: list[UUID] = []
+
+    async def read_flow_run(client: PrefectClient, run: UUID) -> FlowRun:
+        watch = asyncio.current_task()
+        if away or watch is None or getattr(watch.get_coro(), "__name__", "") != "_heed":
+            return await read(client, run)  # Prefect asks as well, and has patience of its own
+        away.append(run)
+        raise httpx.ConnectError("away")
+
+    monkeypatch.setattr(PrefectClient, "read_flow_run", read_flow_run)
+    desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=1.5)
+    going = asyncio.create_task(follower.follow(["salesforce"]))
+    await asyncio.to_thread(wait_for, lambda: bool(away))
+    follower.stop.asked = True
+    await going
+    assert [run.state_name for run in await follower.runs()] == ["Stopped"]
+    assert desk.told("history")[0]["result"] == "stopped"
+
+
 async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower: Follower) -> None:
     (deal,) = await won(desk, "Deal")
     tell(desk, deal)
@@ -165,6 +202,19 @@ async def test_a_run_waits_for_its_turn_instead_of_failing(desk: Desk, follower:
     assert desk.world.shown() == ["Deal onboarding"]
 
 
+async def test_a_run_that_waits_for_its_turn_can_be_stopped(desk: Desk, follower: Follower) -> None:
+    tell(desk, *await won(desk, "Deal"))
+    with closing(Store(desk.state, now=utc_now())):
+        going = asyncio.create_task(follower.follow(["salesforce"]))
+        await run_begun(follower)
+        follower.stop.asked = True
+        async with asyncio.timeout(20):
+            assert list(await going) == ["salesforce"]
+    follower.stop.asked = False
+    assert not await follower.follow(["salesforce"])
+    assert desk.world.shown() == ["Deal onboarding"]
+
+
 async def test_a_long_run_makes_way_for_what_was_just_told_and_the_next_goes_on_with_the_rest(
     desk: Desk, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,8 +222,7 @@ async def test_a_long_run_makes_way_for_what_was_just_told_and_the_next_goes_on_
     *many, late = await won(desk, *(f"Deal {number}" for number in range(30)), "Late")
     desk.world.change(late, StageName="Prospecting")
     slow = desk.world.tool.fault("POST /api/1.0/batch$", "slow", times=-1, seconds=0.3)
-    parameters = {"folder": str(desk.folder), "state": str(desk.state), "force": True}
-    long = asyncio.create_task(flows.sync(**parameters, return_state=True))  # type: ignore[call-overload]
+    long = asyncio.ensure_future(flows.sync(folder=str(desk.folder), state=str(desk.state), force=True, return_state=True))
     await asyncio.to_thread(wait_for, lambda: slow.struck > 0)
     desk.world.win(late)
     tell(desk, late)
@@ -196,6 +245,36 @@ async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk
         await lost.follow(["salesforce"])
     with closing(open_hub(desk.state, now=utc_now())) as db:
         assert len(Inbox(db).take(["salesforce"])) == 1
+
+
+@pytest.mark.parametrize("sources", [[], ["salesforce"]])
+async def test_a_whole_plan_that_is_approved_gets_a_run_at_once_and_only_one(desk: Desk, follower: Follower, sources: list[str]) -> None:
+    rules = RULES.replace("limits: {projects_per_run: 10,", "limits: {above: ask, projects_per_run: 1,")
+    desk.world.configure(local({"rules.yaml": rules}))
+    await won(desk, "One", "Two")
+    parameters = {"folder": str(desk.folder), "state": str(desk.state)}
+    scheduled = await (await flows.sync.ato_deployment(name="handoff", parameters=parameters)).aapply()
+    await flows.sync(**parameters, sources=sources or None, return_state=True)
+    for _ in range(2):
+        with dispatching(follower.where, follower.deployment, ["salesforce"]):
+            approving.decide(desk.state, 1, "approved", by="mia", now=utc_now())
+            run = await started(scheduled, desk)
+    assert (run.parameters.get("sources", []), run.state_name) == (sources, "Scheduled")
+    state = await flows.sync(**run.parameters, return_state=True)
+    assert state.name == "Completed"
+    assert sorted(desk.world.shown()) == ["One onboarding", "Two onboarding"]
+
+
+async def started(deployment: UUID, desk: Desk) -> FlowRun:
+    """The only run there is of it here."""
+    for _ in range(150):
+        async with get_client() as client:
+            runs = await client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])))
+        if found := [run for run in runs if run.parameters["folder"] == str(desk.folder)]:
+            break
+        await asyncio.sleep(0.1)
+    (run,) = found
+    return run
 
 
 async def test_pushes_are_followed_in_the_background_until_the_block_ends(desk: Desk, follower: Follower) -> None:

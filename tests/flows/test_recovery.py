@@ -22,7 +22,7 @@ from tests.flows.world import START, Crash, Death, World
 
 def copy(world: World) -> Path:
     """The state file as somebody's backup would have it."""
-    to = world.state.with_name("backup.db")
+    to: Path = world.state.with_name("backup.db")
     with world.store() as store:  # closing folds the log into the file
         store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(world.state, to)

@@ -9,19 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import Popen
-from typing import Any
 
-import httpx
 import pytest
 
+from sandbox.loopback import free_port
 from tests.flows.desk import Desk, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+from tests.served import Service
 
 
 def group(leader: int) -> list[int]:
@@ -37,34 +30,12 @@ def group(leader: int) -> list[int]:
     return found
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+class Serving(Service):
+    """A service that has begun, and ends by a signal."""
 
-
-class Served:
-    """A service that is up: what it answers, and a way to ask it for a run of `sync`."""
-
-    def __init__(self, process: Popen[str], api: str, hub: str) -> None:
-        self.process, self.api, self.hub = process, api, hub
-        self._found: list[Any] = []
-
-    def is_up(self) -> bool:
-        if not answers(f"{self.api}/health") or not answers(f"{self.hub}/healthz"):
-            return False
-        self._found = httpx.post(f"{self.api}/deployments/filter", json={}, timeout=10).json()
-        return len(self._found) == 5
-
-    def ask(self) -> str:
-        """Ask for a run; gives its id."""
-        wanted = next(deployment for deployment in self._found if "schedule" in deployment["description"])
-        url = f"{self.api}/deployments/{wanted['id']}/create_flow_run"
-        return str(httpx.post(url, json={"state": {"type": "SCHEDULED"}}, timeout=10).json()["id"])
-
-    def state(self, run: str) -> str:
-        return str(httpx.get(f"{self.api}/flow_runs/{run}", timeout=10).json()["state_type"])
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.process = self.begin()
 
     def end(self, number: signal.Signals, *, all_at_once: bool = False) -> tuple[float, str]:
         """Seconds it took to end after a signal (to everybody, as a terminal's Ctrl-C), and what it said."""
@@ -75,18 +46,15 @@ class Served:
 
 
 @contextmanager
-def serving(desk: Desk) -> Iterator[Served]:
-    port, hub = free_port(), free_port()
-    (desk.folder / "state").mkdir(exist_ok=True)
-    words = ("serve", "--port", str(port), "--hub-port", str(hub), "--every", "60")
-    process = desk.start(*words, cwd=desk.folder, PREFECT_HOME=str(desk.path / "prefect"))
+def serving(desk: Desk) -> Iterator[Serving]:
+    served = Serving(desk)
     try:
-        yield (served := Served(process, f"http://127.0.0.1:{port}/api", f"http://127.0.0.1:{hub}"))
+        yield served
         wait_for(lambda: not group(served.process.pid), 5)
     finally:
-        if group(process.pid):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        if group(served.process.pid):
+            os.killpg(served.process.pid, signal.SIGKILL)
+        served.process.communicate()
 
 
 @pytest.mark.nightly
@@ -96,9 +64,8 @@ def test_serve_runs_what_is_asked_for_and_ends_without_leaving_anything_behind(d
     desk.world.win(deal)
     with serving(desk) as served:
         wait_for(served.is_up, 120)
-        run = served.ask()
-        wait_for(lambda: served.state(run) in {"COMPLETED", "FAILED", "CRASHED"}, 90)
-        assert served.state(run) == "COMPLETED"
+        run = served.run()
+        wait_for(lambda: served.state(run) == "Completed", 90)
         assert desk.world.shown() == ["Served onboarding"]
         seconds, err = served.end(signal.SIGINT)
         assert seconds < 10
@@ -117,7 +84,7 @@ def test_serve_that_ends_in_the_middle_of_a_run_lets_the_run_stop_in_order(desk:
     hangs = desk.world.tool.fault("POST /api/1.0/projects$", "slow", times=-1, seconds=25)
     with serving(desk) as served:
         wait_for(served.is_up, 120)
-        served.ask()
+        served.run()
         wait_for(lambda: hangs.struck > 0, 90)
         seconds, err = served.end(number, all_at_once=all_at_once)
         assert seconds < 10

@@ -11,57 +11,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from sandbox.loopback import answers
 from tests.flows.desk import Desk, local, wait_for
 from tests.flows.files import RULES
-from tests.flows.test_serve import answers, free_port, group
+from tests.flows.test_serve import group
+from tests.served import Service
 
 pytestmark = pytest.mark.nightly
 
 
-class Server:
-    """A service on a port of its own; `start` it as often as it takes."""
+class Server(Service):
+    """Knows the runs it was asked for."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk, self.port, self.home = desk, free_port(), desk.path / "prefect"
-        self.api = f"http://127.0.0.1:{self.port}/api"
-        self.started: list[str] = []
+        super().__init__(desk)
+        self.asked: list[str] = []
 
-    def start(self, every: int = 60) -> Any:
-        words = ("serve", "--no-hub", "--port", str(self.port), "--every", str(every))
-        process = self.desk.start(*words, PREFECT_HOME=str(self.home))
-        wait_for(lambda: answers(f"{self.api}/health") and bool(self.deployment()), 120)
-        return process
-
-    def ask(self, path: str, **body: Any) -> Any:
-        """As Prefect's clients ask: when SQLite is busy (503), again."""
-        given: list[httpx.Response] = []
-
-        def is_answered() -> bool:
-            given.append(httpx.post(f"{self.api}/{path}", json=body, timeout=20))
-            return given[-1].status_code != 503
-
-        wait_for(is_answered, 30)
-        assert given[-1].status_code < 300, given[-1].text
-        return given[-1].json()
-
-    def deployment(self) -> str:
-        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
-        return str(found[0]["id"]) if found else ""
+    def run(self, **parameters: Any) -> str:
+        self.asked.append(super().run(**parameters))
+        return self.asked[-1]
 
     def runs(self, *states: str) -> list[dict[str, Any]]:
         wanted = {"state": {"name": {"any_": list(states)}}} if states else {}
         mine = {"deployment_id": {"any_": [self.deployment()]}, **wanted}
-        return list(self.ask("flow_runs/filter", flow_runs=mine, sort="EXPECTED_START_TIME_ASC"))
-
-    def run(self) -> str:
-        self.started.append(str(self.ask(f"deployments/{self.deployment()}/create_flow_run", state={"type": "SCHEDULED"})["id"]))
-        return self.started[-1]
-
-    def state(self, run: str) -> str:
-        return str(httpx.get(f"{self.api}/flow_runs/{run}", timeout=20).json()["state_name"])
+        return self.found("flow_runs", flow_runs=mine, sort="EXPECTED_START_TIME_ASC")
 
 
 @pytest.fixture
@@ -71,7 +46,7 @@ def server(desk: Desk) -> Iterator[Server]:
     for process in list(desk._started):
         if group(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
-    for run in ready.started:
+    for run in ready.asked:
         for pid in processes_of(run):
             os.kill(pid, signal.SIGKILL)
 
@@ -81,14 +56,14 @@ def test_a_service_that_was_killed_leaves_no_server_and_the_next_one_finishes_it
     assert desk.do("sync").exit_code == 0
     desk.world.win(deal)
     hangs = desk.world.tool.fault("POST /api/1.0/projects$", "slow", times=-1, seconds=8)
-    first = server.start()
+    first = server.start("--no-hub")
     run = server.run()
     wait_for(lambda: hangs.struck > 0, 90)
     for pid in (first.pid, *processes_of(run)):
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not answers(f"{server.api}/health"), 20)
+    wait_for(lambda: not answers(f"{server.url}/api/health"), 20)
     desk.world.tool.faults.clear()
-    server.start()
+    server.start("--no-hub")
     wait_for(lambda: server.state(run) == "Crashed", 90)
     again = server.run()
     wait_for(lambda: server.state(again) in {"Completed", "Waiting"}, 240)
@@ -96,15 +71,29 @@ def test_a_service_that_was_killed_leaves_no_server_and_the_next_one_finishes_it
     assert desk.world.shown() == ["Killed onboarding"]
 
 
+def test_a_prefect_server_that_dies_is_started_again_and_the_work_goes_on(desk: Desk, server: Server) -> None:
+    deal = desk.world.deal("After")
+    assert desk.do("sync").exit_code == 0
+    service = server.start("--no-hub")
+    (killed,) = [pid for pid in group(service.pid) if b"flows.service_ui" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not answers(f"{server.url}/api/health"), 20)
+    wait_for(lambda: answers(f"{server.url}/api/health"), 90)
+    desk.world.win(deal)
+    run = server.run()
+    wait_for(lambda: server.state(run) == "Completed", 120)
+    assert desk.world.shown() == ["After onboarding"]
+
+
 def test_after_an_hour_away_one_run_does_the_work_of_all_that_fell_due(desk: Desk, server: Server) -> None:
     assert desk.do("sync").exit_code == 0
-    first = server.start(every=5)
+    first = server.start("--no-hub", every=5)
     wait_for(lambda: len(server.runs("Scheduled")) > 12, 90)
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=60)
     let_pass(server.home / "prefect.db", timedelta(hours=1))
     before = {run.id for run in history(desk)}
-    server.start(every=5)
+    server.start("--no-hub", every=5)
     wait_for(lambda: len(server.runs("Completed")) == 1 and not overdue(server), 120)
     assert len(server.runs("Skipped")) >= 11
     assert len(server.runs("Completed", "Running", "Pending", "Late")) == 1
@@ -146,7 +135,7 @@ def test_a_run_that_failed_is_tried_again_from_the_ui_and_does_only_what_is_left
     assert desk.do("sync").exit_code == 0
     for deal in deals:
         desk.world.win(deal)
-    server.start()
+    server.start("--no-hub")
     run = server.run()
     wait_for(lambda: server.state(run) == "Refused", 90)
     desk.world.configure(local({"rules.yaml": RULES.replace("projects_per_run: 10", "projects_per_run: 20")}))
@@ -155,7 +144,7 @@ def test_a_run_that_failed_is_tried_again_from_the_ui_and_does_only_what_is_left
         assert server.ask(f"flow_runs/{run}/set_state", **retry)["status"] == "ACCEPT"
         wait_for(lambda: server.state(run) == "Completed", 120)
     assert sorted(desk.world.shown()) == sorted(f"Deal {number} onboarding" for number in range(12))
-    known = httpx.get(f"{server.api}/flow_runs/{run}", timeout=20).json()
+    known = server.flow_run(run)
     assert known["run_count"] == 3
     assert known["state"]["message"] == "nothing to do"
 
@@ -165,13 +154,13 @@ def test_a_run_whose_process_is_gone_is_noticed_by_its_silence(desk: Desk, serve
     assert desk.do("sync").exit_code == 0
     desk.world.win(deal)
     hangs = desk.world.tool.fault("POST /api/1.0/projects$", "slow", times=-1, seconds=600)
-    service = server.start()
+    service = server.start("--no-hub")
     run = server.run()
     wait_for(lambda: hangs.struck > 0, 90)
     for pid in (service.pid, *processes_of(run)):  # nobody is left who could tell
         os.kill(pid, signal.SIGSTOP)
     wait_for(lambda: server.state(run) == "Crashed", 200)
-    assert "Its process is gone" in httpx.get(f"{server.api}/flow_runs/{run}", timeout=20).json()["state"]["message"]
+    assert "Its process is gone" in server.flow_run(run)["state"]["message"]
 
 
 def processes_of(run: str) -> list[int]:

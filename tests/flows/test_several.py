@@ -34,9 +34,10 @@ from tests.machine import files as machine
 from tests.machine.crm import Crm, CrmSource
 from tests.machine.tool import AwkwardTarget, AwkwardTool, Ways
 
-BOTH = ["Near deal onboarding"], ["Far deal onboarding"]
-NEAR = ["Near deal onboarding"], []
-FAR = [], ["Far deal onboarding"]
+Shown = tuple[list[str], list[str]]
+BOTH: Shown = ["Near deal onboarding"], ["Far deal onboarding"]
+NEAR: Shown = ["Near deal onboarding"], []
+FAR: Shown = [], ["Far deal onboarding"]
 
 
 async def test_two_orgs_of_one_vendor_with_equal_ids_are_two_systems(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from prefect import Flow
 from prefect.server.schemas.schedules import CronSchedule
 
 from flows.service import NIGHTLY
@@ -146,7 +147,7 @@ async def test_the_deployments_are_four_and_the_nightly_one_goes_by_the_zone_of_
 def test_prefect_finds_the_flow_by_its_name_and_each_parameter_has_a_word() -> None:
     from prefect.flows import load_flow_from_entrypoint
 
-    found = load_flow_from_entrypoint("flows.sync_reconcile:reconcile")
+    found: Flow[..., Any] = load_flow_from_entrypoint("flows.sync_reconcile:reconcile")
     assert found.name == "reconcile"
     assert list(found.parameters.properties) == ["folder", "state", "most_calls", "force", "approve"]
     assert all(field.get("description") for field in found.parameters.properties.values())

@@ -22,7 +22,7 @@ from connectors.base import ConfigError, Runtime
 from engine.model import Hint
 from flows.configuration import load
 from flows.settings import Settings
-from flows.subscribing import keep_up
+from flows.subscribing import Asked, Webhooks, keep_up
 from flows.webhooks import Standing, alarms
 from state.codec import stamp
 from state.hub import open_hub
@@ -238,6 +238,17 @@ def test_the_service_goes_on_when_a_system_cannot_be_asked(office: Office, caplo
     (office.desk.folder / "rules.yaml").write_text("rules: [")
     kept_up(office)
     assert [getattr(record, "error", "") for record in caplog.records if record.levelname == "WARNING"] == ["AuthError", "ConfigError"]
+
+
+def test_the_service_goes_on_when_a_system_answers_as_nobody_foresaw(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def renew(ours: Webhooks) -> list[Asked]:
+        raise KeyError(ours.endpoints.url)
+
+    monkeypatch.setattr(Webhooks, "renew", renew)
+    kept_up(office)
+    assert [getattr(record, "error", "") for record in caplog.records if record.levelname == "WARNING"] == ["KeyError"]
 
 
 @pytest.mark.parametrize(

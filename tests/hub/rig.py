@@ -122,7 +122,8 @@ class Hub:
         """A token of somebody's, made the first time."""
         name = name or f"a {role}"
         secret = f"{TOKENS[role]}-{name}"
-        self.look(lambda db: Tokens(db).named(name) or Tokens(db).add(name, role, secret, self.clock()))
+        if not self.look(lambda db: Tokens(db).named(name)):
+            self.look(lambda db: Tokens(db).add(name, role, secret, self.clock()))
         return secret
 
     def bearer(self, role: Role = "reader", name: str = "") -> dict[str, str]:

@@ -181,8 +181,23 @@ def test_whom_somebody_speaks_for_is_believed_of_a_proxy_only(tmp_path: Path) ->
         assert statuses[-1] == 401
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_nobody_has_more_to_say_than_fits_a_body(hub: Hub, *, is_told: bool) -> None:
+    content = b" " * 100_000 if is_told else iter([b" " * 4096] * 25)
+    answer = hub.client.post("/api/approvals/1", content=content, headers={**hub.bearer("reader"), "content-type": "application/json"})
+    assert answer.status_code == (413 if is_told else 400)
+
+
 def test_a_form_holds_only_so_much(hub: Hub) -> None:
     assert hub.browser().post("/sign-in", data={"token": "x" * 100_000}).status_code == 413
+    assert hub.browser().post("/sign-in", content=b"token=x" + b"&a=b" * 60).status_code == 400
+
+
+@pytest.mark.parametrize("other", [b'prefs={"a": 1}', b"theme=dark blue", b"list[0]=1", "city=Köln".encode()])
+def test_what_other_applications_keep_beside_it_signs_nobody_out(hub: Hub, other: bytes) -> None:
+    session = hub.signed_in().cookies[COOKIE].encode()
+    for both in (other + b"; " + COOKIE.encode() + b"=" + session, COOKIE.encode() + b"=" + session + b"; " + other):
+        assert hub.browser().get("/", headers=[(b"cookie", both)]).status_code == 200
 
 
 @pytest.mark.parametrize("words", ["access add ana", "access list", "approvals", "approvals approve 1"])

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +92,7 @@ def test_a_wrong_signature_is_refused_counted_and_logged_without_content_or_addr
 
 def test_a_body_above_the_limit_is_refused_before_it_is_read(hub: Hub) -> None:
     head = f"POST {hub.path('salesforce')} HTTP/1.1\r\nhost: x\r\ncontent-length: {2 << 20}\r\n\r\n"
-    with socket.create_connection(hub.client.base_url.raw_host and ("127.0.0.1", hub.client.base_url.port)) as line:
+    with socket.create_connection((hub.client.base_url.host, hub.client.base_url.port)) as line:
         line.sendall(head.encode())
         line.settimeout(5)
         assert line.recv(100).startswith(b"HTTP/1.1 413")
@@ -305,3 +306,15 @@ def test_what_was_taken_is_committed_and_answered_before_the_end(tmp_path: Path,
             threading.Timer(0.2, go.set).start()
         assert waiting.result().status_code == 200
     assert [one.hint.id for one in hints(hub)] == ["1"]
+
+
+def test_who_asks_several_things_at_once_and_is_gone_before_the_answers_fills_no_log(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    host, port = hub.url.removeprefix("http://").split(":")
+    with closing(open_hub(hub.state, now=hub.clock())) as db, db.atomic():  # so that `/readyz` has to wait
+        with socket.create_connection((host, int(port))) as asker:
+            asker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone without a word
+            asker.sendall(b"".join(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path for path in (b"/healthz", b"/readyz", b"/healthz")))
+            assert asker.recv(1000).startswith(b"HTTP/1.1 200")
+        assert [hub.client.get("/healthz").status_code for _ in range(3)] == [200] * 3
+    assert hub.client.get("/readyz").status_code == 503
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []

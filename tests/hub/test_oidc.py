@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.base import ConfigError
+from hub import oidc
 from hub.oidc import client
 from sandbox.oidc import Oidc, new_key
 from sandbox.web import Sandbox
@@ -51,7 +55,8 @@ def house(path: Path, **env: str) -> Iterator[House]:
     with on_loopback([Sandbox(provider)]) as (provider.issuer,):
         listed = {"HANDOFF_OIDC_READERS": "*@example.com, guest@elsewhere.example", "HANDOFF_OIDC_APPROVERS": "ana@example.com"}
         named = {"HANDOFF_OIDC_ISSUER": provider.issuer, "HANDOFF_OIDC_CLIENT_ID": "hub", "HANDOFF_OIDC_CLIENT_SECRET": "s3cret"}
-        with rig.hub(path, url=PUBLIC, **{**listed, **named, **env}) as hub:
+        given: dict[str, Any] = {**listed, **named, **env}
+        with rig.hub(path, url=PUBLIC, **given) as hub:
             hub.clock.now = clock.now
             provider.clock = hub.clock
             yield House(hub, provider, hub.browser())
@@ -197,3 +202,18 @@ def test_a_configuration_that_cannot_work_is_said_before_anybody_tries(env: dict
     with pytest.raises(ConfigError, match=told):
         client({"HANDOFF_OIDC_ISSUER": "https://idp.example.com", **env}, url)
     assert client({}, url) is None
+
+
+def test_a_provider_that_stalls_holds_up_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oidc, "_TIMEOUT", 4.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(40) as crowd:
+        issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {"ISSUER": issuer, "CLIENT_ID": "hub", "CLIENT_SECRET": "s3cret", "READERS": "*@example.com"}
+        named: dict[str, Any] = {f"HANDOFF_OIDC_{name}": value for name, value in env.items()}
+        with rig.hub(tmp_path, url=PUBLIC, **named) as hub:
+            asked = [crowd.submit(httpx.get, f"{hub.url}/sign-in/oidc", timeout=60) for _ in range(40)]
+            wait(asked, return_when=FIRST_COMPLETED)
+            begun = time.monotonic()
+            assert hub.deliver(*(f"{number:050}" for number in range(2000))).status_code == 200
+            assert time.monotonic() - begun < 2
+            assert {one.result().status_code for one in asked} == {502}

@@ -231,3 +231,19 @@ def test_a_task_stands_below_its_section_and_a_sub_task_below_its_task() -> None
     ]
     (sheet,) = sheets({"actions": actions}, {})
     assert [line.name for line in sheet.lines][1:] == ["/begin", "/kickoff", "/agenda", "/deliver", "/scope", "/loose"]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999999", "x"])
+def test_what_is_no_number_is_no_approval(hub: Hub, number: str) -> None:
+    page = hub.signed_in().get(f"/approvals/{number}")
+    assert page.status_code == 422
+    assert "<h1>" in page.text
+    told = hub.client.get(f"/api/approvals/{number}", headers=hub.bearer())
+    assert (told.status_code, told.json()["error"].partition(":")[0]) == (422, "number")
+
+
+@pytest.mark.parametrize("more", [rb'"words": "\ud800"', rb'"\ud800": 1', b'"more": NaN', b'"words": 9'])
+def test_what_cannot_be_sent_back_is_refused_in_words_all_the_same(hub: Hub, more: bytes) -> None:
+    body = b'{"answer": "approved", ' + more + b"}"
+    told = hub.client.post("/api/approvals/1", content=body, headers={**hub.bearer("approver"), "content-type": "application/json"})
+    assert (told.status_code, bool(told.json()["error"])) == (422, True)

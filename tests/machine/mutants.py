@@ -72,7 +72,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(apply._Project, "_in_doubt", lambda _self, _intent: False)
 
 
-def _hurried(patch: pytest.MonkeyPatch, **traits: timedelta) -> None:
+def _hurried(patch: pytest.MonkeyPatch, **traits: Any) -> None:
     make = Drain.__init__
 
     def init(self: Drain, *args: Any, **options: Any) -> None:

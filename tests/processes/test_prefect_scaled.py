@@ -19,11 +19,12 @@ import psycopg
 import pytest
 from redis import Redis, RedisError
 
+from sandbox.loopback import answers, free_port
 from tests import postgres
 from tests.flows.desk import Desk, wait_for
-from tests.flows.test_serve import answers, free_port
 from tests.processes.backfill import differences, rest, undisturbed, won_deals
 from tests.processes.picture import picture
+from tests.served import Prefect
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 PROJECTS = 24
@@ -89,25 +90,16 @@ def scaled(database: str, cache: str) -> dict[str, str]:
     }
 
 
-class Scaled:
-    def __init__(self, api: str, desk: Desk, server: postgres.Server, cache: str) -> None:
-        self.api, self.desk, self.server, self.cache = api, desk, server, cache
-
-    def ask(self, path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=30)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
-
-    def sync(self) -> str:
-        found = self.ask("deployments/filter", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
-        return str(found[0]["id"])
+class Scaled(Prefect):
+    def __init__(self, url: str, desk: Desk, server: postgres.Server, cache: str) -> None:
+        super().__init__(url)
+        self.desk, self.server, self.cache = desk, server, cache
 
     def runs(self) -> list[dict[str, Any]]:
-        return list(self.ask("flow_runs/filter", flow_runs={"deployment_id": {"any_": [self.sync()]}, "tags": {"all_": ["asked"]}}))
+        return self.found("flow_runs", flow_runs={"deployment_id": {"any_": [self.deployment()]}, "tags": {"all_": ["asked"]}})
 
     def workers(self) -> list[str]:
-        found = self.ask("work_pools/handoff/workers/filter")
-        return [worker["name"] for worker in found if worker["status"] == "ONLINE"]
+        return [worker["name"] for worker in self.found("work_pools/handoff/workers") if worker["status"] == "ONLINE"]
 
     def count(self, table: str) -> int:
         with psycopg.connect(self.server.url(), dbname="prefect") as connection:
@@ -121,27 +113,27 @@ def at(tmp_path: Path) -> Iterator[Scaled]:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE prefect")
         port = free_port()
-        api = f"http://127.0.0.1:{port}/api"
+        url = f"http://127.0.0.1:{port}"
         database = f"postgresql+asyncpg://handoff@/prefect?host={quote(str(server.folder), safe='')}"
         quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_HOME": str(tmp_path / "prefect")}
         env = {**os.environ, **desk.env, **quiet, **scaled(database, cache)}
         with running([sys.executable, "-m", "flows.service_ui", "--port", str(port)], env, tmp_path / "server.log"):
-            wait_for(lambda: answers(f"{api}/health"), 180)
-            env["PREFECT_API_URL"] = api
-            code, out, err = desk.run("deploy", **quiet, PREFECT_API_URL=api)
+            wait_for(lambda: answers(f"{url}/api/health"), 180)
+            env["PREFECT_API_URL"] = f"{url}/api"
+            code, out, err = desk.run("deploy", **quiet, PREFECT_API_URL=f"{url}/api")
             assert (code, "Deployed" in out) == (0, True), err
             words = [str(Path(sys.executable).with_name("prefect")), "worker", "start", "--pool", "handoff", "--name"]
             with running([*words, "one"], env, tmp_path / "one.log"), running([*words, "two"], env, tmp_path / "two.log"):
-                yield Scaled(api, desk, server, cache)
+                yield Scaled(url, desk, server, cache)
 
 
 def test_several_syncs_at_once_by_two_workers_do_everything_once(at: Scaled, tmp_path: Path) -> None:
     wait_for(lambda: sorted(at.workers()) == ["one", "two"], 60)
     at.desk.world.tool.latency = 0.3
-    several = httpx.patch(f"{at.api}/deployments/{at.sync()}", json={"concurrency_limit": 4}, timeout=30)
+    several = httpx.patch(f"{at.url}/api/deployments/{at.deployment()}", json={"concurrency_limit": 4}, timeout=30)
     assert several.status_code == 204, several.text
     for _ in range(4):
-        at.ask(f"deployments/{at.sync()}/create_flow_run", state={"type": "SCHEDULED"}, tags=["asked"])
+        at.run(tags=["asked"])
     wait_for(lambda: [run["state_type"] for run in at.runs()] == ["COMPLETED"] * 4, 400)
     spans = [(run["start_time"], run["end_time"]) for run in at.runs()]
     assert any(a[0] < b[1] and b[0] < a[1] for a, b in combinations(spans, 2)), spans
@@ -151,6 +143,6 @@ def test_several_syncs_at_once_by_two_workers_do_everything_once(at: Scaled, tmp
     assert at.count("flow_run") >= 4
     with Redis.from_url(at.cache) as client:
         assert list(client.scan_iter("*events*", count=1000))
-    asked = at.ask("flow_runs/filter", flow_runs={"tags": {"all_": ["asked"]}})
-    tasks = at.ask("task_runs/filter", flow_runs={"id": {"any_": [run["id"] for run in asked]}})
+    asked = at.found("flow_runs", flow_runs={"tags": {"all_": ["asked"]}})
+    tasks = at.found("task_runs", flow_runs={"id": {"any_": [run["id"] for run in asked]}})
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
+from tests import browser
 from tests.flows.desk import Desk, wait_for
-from tests.flows.test_serve import answers, free_port
+from tests.served import Service
 
 pytestmark = pytest.mark.nightly
-QUIET = (
-    "disable-gpu",
-    "disable-quic",
-    "no-first-run",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-    "no-sandbox",
-)
 
 
 class Watched:
@@ -49,45 +39,30 @@ class Watched:
 
 
 @pytest.fixture
-def served(desk: Desk) -> str:
-    """A service with a run that has something to show; gives its address."""
+def served(desk: Desk) -> Service:
+    """A service with a run that has something to show."""
     deal = desk.world.deal("Shown")
     assert desk.do("sync").exit_code == 0
     desk.world.win(deal)
-    base = f"http://127.0.0.1:{(port := free_port())}"
-    desk.start("serve", "--no-hub", "--port", str(port), "--every", "60", PREFECT_HOME=str(desk.path / "prefect"))
-    wait_for(lambda: answers(f"{base}/api/health") and bool(deployment(base)), 120)
-    run = httpx.post(f"{base}/api/deployments/{deployment(base)}/create_flow_run", json={"state": {"type": "SCHEDULED"}}, timeout=20).json()
-    wait_for(lambda: httpx.get(f"{base}/api/flow_runs/{run['id']}", timeout=20).json()["state_type"] == "COMPLETED", 120)
-    return base
-
-
-def found(base: str, what: str, **wanted: Any) -> list[dict[str, Any]]:
-    return list(httpx.post(f"{base}/api/{what}/filter", json=wanted, timeout=20).json())
-
-
-def deployment(base: str) -> str:
-    known = found(base, "deployments", flows={"name": {"any_": ["sync"]}}, deployments={"name": {"any_": ["handoff"]}})
-    return str(known[0]["id"]) if known else ""
+    service = Service(desk)
+    service.start("--no-hub")
+    run = service.run()
+    wait_for(lambda: service.state(run) == "Completed", 120)
+    return service
 
 
 @pytest.fixture
-def watched(served: str, tmp_path: Path) -> Iterator[Watched]:
-    program = shutil.which("chromium")
-    if program is None:
+def watched(served: Service, tmp_path: Path) -> Iterator[Watched]:
+    if not browser.program():
         pytest.skip("no Chromium here: apt install chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        context = started.chromium.launch_persistent_context(
-            str(tmp_path / "profile"), executable_path=program, headless=True, args=[f"--{word}" for word in QUIET]
-        )
-        yield Watched(context.new_page(), served)
-        context.close()
+    pytest.importorskip("playwright.sync_api")
+    with browser.page(tmp_path / "profile") as page:
+        yield Watched(page, served.url)
 
 
-def test_the_pages_work_under_their_policy_and_call_nobody_else(watched: Watched) -> None:
-    run = found(watched.base, "flow_runs", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})[0]
-    artifact = next(one for one in found(watched.base, "artifacts") if one["key"] == "projects")
+def test_the_pages_work_under_their_policy_and_call_nobody_else(watched: Watched, served: Service) -> None:
+    run = served.found("flow_runs", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})[0]
+    artifact = next(one for one in served.found("artifacts") if one["key"] == "projects")
     watched.open("/runs", run["name"], "Completed")
     watched.open(f"/runs/flow-run/{run['id']}", run["name"], "Task Runs")
     watched.page.locator("canvas").first.wait_for(timeout=30_000)  # the timeline is drawn by compiled functions
@@ -95,7 +70,7 @@ def test_the_pages_work_under_their_policy_and_call_nobody_else(watched: Watched
     watched.page.get_by_text("projects made visible").first.wait_for(timeout=30_000)
     watched.open(f"/artifacts/artifact/{artifact['id']}", "Shown onboarding")
     watched.open("/deployments", "handoff")
-    watched.open(f"/deployments/deployment/{deployment(watched.base)}/run", "Carry the plan out although it is above its limits")
+    watched.open(f"/deployments/deployment/{served.deployment()}/run", "Carry the plan out although it is above its limits")
     watched.open("/automations", "handoff: runs whose process is gone")
     assert watched.wrong == []
     assert watched.foreign() == set()

@@ -64,8 +64,9 @@ class Crm(Protocol):
     """A CRM and those who sell with it. `system` is the connector's name; ids are the CRM's own, as text."""
 
     system: str
-    env: Mapping[str, str]
 
+    @property
+    def env(self) -> Mapping[str, str]: ...
     def customer(self, name: str) -> str: ...
     def deals(self, names: Iterable[str], customer: str) -> list[str]: ...
     def win(self, deals: Iterable[str]) -> None: ...
@@ -79,8 +80,9 @@ class Tool(Protocol):
     """A project tool and those who work with it."""
 
     system: str
-    env: Mapping[str, str]
 
+    @property
+    def env(self) -> Mapping[str, str]: ...
     def projects(self) -> dict[str, Project]: ...
     def count(self) -> int: ...
     def rename_task(self, project: str, task: str, name: str) -> None: ...
@@ -334,7 +336,7 @@ class RedmineTool:
             found.append(Project(row["name"], plain(row["description"]), tuple(sorted(one["name"] for one in versions)), tasks))
         return gathered(found)
 
-    def _as_task(self, issue: Mapping[str, Any], names: Mapping[int, str], mails: Mapping[int, str]) -> Task:
+    def _as_task(self, issue: Mapping[str, Any], names: Mapping[int, str], mails: Mapping[int | None, str]) -> Task:
         relations = issue.get("relations") or ()
         before = {
             one["issue_id"] for one in relations if one["relation_type"] in ("blocks", "precedes") and one["issue_to_id"] == issue["id"]

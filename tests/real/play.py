@@ -72,7 +72,7 @@ def blueprint(name: str) -> str:
         "start": "anchor",
         "due": "last due",
     }
-    return yaml.safe_dump({"version": 1, "name": name, "project": project}, allow_unicode=True) + _TASKS
+    return _dump({"version": 1, "name": name, "project": project}) + _TASKS
 
 
 def rules(source: str, placed: Mapping[str, str], extra: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -81,9 +81,7 @@ def rules(source: str, placed: Mapping[str, str], extra: Sequence[Mapping[str, A
         {"name": f"{name}-in-{target}", "on": ["deal.won"], "do": [{"create": name, "target": target}]} for name, target in placed.items()
     ]
     limits = {"projects_per_run": 1000, "updates_per_run": 100_000, "comments_per_run": 1000, "touched_share": 1}
-    return yaml.safe_dump(
-        {"version": 1, "sources": [source], "timezone": "UTC", "limits": limits, "rules": [*made, *extra]}, sort_keys=False
-    )
+    return _dump({"version": 1, "sources": [source], "timezone": "UTC", "limits": limits, "rules": [*made, *extra]})
 
 
 def mapping(system: str, **sections: Any) -> str:
@@ -92,7 +90,11 @@ def mapping(system: str, **sections: Any) -> str:
     shipped["people"] = {"roles": {"manager": MANAGER}}
     shipped.pop("fields", None)
     connection = {**shipped["connection"], **sections.pop("connection", {})}
-    return yaml.safe_dump({**shipped, **sections, "connection": connection}, allow_unicode=True, sort_keys=False)
+    return _dump({**shipped, **sections, "connection": connection})
+
+
+def _dump(what: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(what, allow_unicode=True, sort_keys=False))
 
 
 @dataclass

@@ -87,7 +87,7 @@ class RedmineTool:
         return (self.key, self.server.key)
 
     def target(self) -> RedmineTarget:
-        connection = Connection(base_url=self.server.url, api_key=self.key, **self.given)  # type: ignore[arg-type]
+        connection = Connection(base_url=self.server.url, api_key=self.key, **self.given)
         runtime = Runtime(clock=self.clock, sleep=self.clock.sleep, transport=self.wire, timeout=60)
         return RedmineTarget(connection, fields=self.fields, runtime=runtime)
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.base import Ambiguous, Conflict, ConnectorError, Create, Gone, Publish, Rejected, Remote, Transient, Update
+from connectors.base import Ambiguous, Conflict, ConnectorError, Create, Gone, Publish, Rejected, Remote, Transient, Update, Write
 from connectors.kanboard import FieldMap, KanboardTarget
 from tests.conformance.target import FIRST, LAST, ROOT, assert_same, begin, comment, held, make, one, project, section, task, waiting
 from tests.real.kanboard import Kanboard
@@ -136,7 +136,7 @@ async def test_a_strangers_task_under_the_id_of_ours_is_never_touched(tool: Kanb
         tool.delete("task", made.id)
         assert str(tool.server.call("createTask", title="Theirs", project_id=int(inside))) == made.id
         assert await target.read("task", [made.id]) == [None]
-        writes = [
+        writes: list[Write] = [
             Update(made.id, "task", {"name": "Ours"}),
             comment("c", "Hello", inside, made.id),
             task("b", inside, under=made),
@@ -166,7 +166,7 @@ async def test_a_strangers_project_under_the_id_of_ours_is_never_touched(tool: K
         inside = await begin(target)
         tool.delete("project", inside)
         assert str(tool.server.call("createProject", name="Theirs", identifier="THEIRS")) == inside
-        writes = [
+        writes: list[Write] = [
             task("a", inside),
             section("plan", "Plan", inside),
             Publish(inside, project()),
@@ -245,7 +245,7 @@ async def test_days_are_days_where_the_application_is(tool: KanboardTool, zone: 
         "insert or replace into settings (option, value, changed_by, changed_on) values ('application_timezone', ?, 0, 0)", zone
     )
     async with tool.target() as target:
-        fields = {"start_on": FIRST, "due_on": LAST}
+        fields: dict[str, Any] = {"start_on": FIRST, "due_on": LAST}
         (made,) = await make(target, task("a", await begin(target), **fields))
         assert_same(target, "task", fields, await held(target, "task", made.id))
         stored = row(tool, made.id)
@@ -274,7 +274,7 @@ async def test_a_refusal_says_what_was_refused(tool: KanboardTool) -> None:
     async with tool.target() as target:
         inside = await published(target)
         (made,) = await make(target, task("a", inside))
-        writes = [
+        writes: list[Write] = [
             task("b", inside, name=" "),
             comment("c", "", inside, made.id),
             Update(inside, "project", {"start_on": LAST, "due_on": FIRST}),

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.base import AuthError, ConfigError, Gone, Rejected
 from engine.config import SystemMapping
-from engine.mapping import Mapper, reads
+from engine.mapping import Mapper, reads, writes
 from engine.model import CrmKind, Deal, Read, WriteBack
 from engine.yaml import parse
 from tests.conformance.source import Rig, Seen, pull, settled, some
@@ -34,7 +34,7 @@ def crm_place(odoo: Odoo) -> Iterator[Place]:
         yield ready
 
 
-def bare(crm_place: Place, fields: Mapping[CrmKind, Read] = BARE, **settings: object) -> tuple[OdooCrm, Rig]:
+def bare(crm_place: Place, fields: Mapping[CrmKind, Read] = BARE, **settings: Any) -> tuple[OdooCrm, Rig]:
     crm, source = rig(crm_place, fields, **settings)
     return crm, Rig(crm, source)
 
@@ -277,7 +277,7 @@ async def test_stages_are_read_in_the_language_of_the_connection_also_when_renam
 
 async def test_the_shipped_mapping_fits_once_its_fields_are_added(crm_place: Place) -> None:
     mapping = SystemMapping.model_validate(parse(SHIPPED.read_bytes(), "odoo.yaml").data)
-    crm, shipped = rig(crm_place, reads(mapping), write_back=mapping.write_back)  # type: ignore[arg-type]
+    crm, shipped = rig(crm_place, reads(mapping), write_back=writes(mapping))
     async with shipped() as opened:
         with pytest.raises(ConfigError) as caught:
             await opened.check()

@@ -135,7 +135,7 @@ async def test_whatever_is_lost_and_wherever_a_run_dies_the_next_ones_make_it_go
     lossy = OdooWorld(tmp_path / "lossy", place)
     await lossy.won()
     for kind in ("project", "section", "task", "dependency"):
-        lossy.real.trouble("lost", kind)  # type: ignore[arg-type]
+        lossy.real.trouble("lost", kind)
     await lossy.quiet(most=20)
     assert lossy.picture() == expected
 

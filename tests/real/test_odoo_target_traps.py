@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -400,7 +400,7 @@ async def test_whatever_is_in_texts_comes_back_the_same(tool: OdooTool) -> None:
 async def test_a_user_without_an_e_mail_is_known_by_the_login(tool: OdooTool) -> None:
     if not tool.call("res.users", "search_count", domain=[["login", "=", "Bob@Example.com"]]):
         tool.call("res.users", "create", vals_list=[{"name": "Bob", "login": "Bob@Example.com"}])
-    wanted = {"assignee": "bob@example.com", "followers": ("ANN@example.com", "bob@example.com")}
+    wanted: dict[str, Any] = {"assignee": "bob@example.com", "followers": ("ANN@example.com", "bob@example.com")}
     async with tool.target() as target:
         assert await target.people(["bob@example.com", tool.unknown, "ann"]) == {"bob@example.com", "ann"}
         (made,) = await make(target, task("a", await begin(target), **wanted))
@@ -555,7 +555,7 @@ async def test_names_show_in_every_language_and_a_rename_in_ours_is_seen(tool: O
 
 
 @pytest.fixture
-def manager(tool: OdooTool) -> Iterator[OdooTool]:
+def manager(tool: OdooTool) -> OdooTool:
     """The same tool, reached by somebody who may do no more than lead projects."""
     if not tool.call("res.users", "search_count", domain=[["login", "=", "integration"]]):
         (group,) = tool.call(

@@ -536,7 +536,7 @@ async def test_the_key_of_somebody_who_is_no_administrator_is_told(tool: Redmine
 
 
 async def test_an_address_without_redmine_is_told(tool: RedmineTool) -> None:
-    connection = Connection(base_url=f"{tool.server.url}/nowhere", api_key=tool.key)  # type: ignore[arg-type]
+    connection = Connection(base_url=f"{tool.server.url}/nowhere", api_key=tool.key)
     async with RedmineTarget(connection, fields={}) as target:
         with pytest.raises(ConfigError, match="no Redmine at this address"):
             await target.check()

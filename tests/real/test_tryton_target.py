@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -221,7 +221,7 @@ class TestOwnTraps:
         async with tool.target() as target:
             assert "lines" in target.traits.instead["project.custom"]
             inside = await begin(target)
-            written = {"notes": "as *agreed*", "custom": {"value": Decimal("12500.00"), "tier": "vip"}}
+            written: dict[str, Any] = {"notes": "as *agreed*", "custom": {"value": Decimal("12500.00"), "tier": "vip"}}
             (made,) = await make(target, task("a", inside, **written))
             assert_same(target, "task", written, await held(target, "task", made.id))
             await make(target, Update(made.id, "task", {"custom": {"tier": "key"}}))

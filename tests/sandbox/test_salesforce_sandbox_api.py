@@ -311,7 +311,7 @@ async def test_a_stale_conditional_write_is_412() -> None:
 async def test_composite_fills_references_and_undoes_all_on_a_failure() -> None:
     rig = Rig()
     base = "/services/data/v66.0/sobjects"
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"method": "POST", "url": f"{base}/Account", "referenceId": "acme", "body": {"Name": "Acme"}},
         {"method": "POST", "url": f"{base}/Opportunity", "referenceId": "deal", "body": {"Name": "n", "AccountId": "@{acme.id}", **DUE}},
         {"method": "GET", "url": f"{base}/Opportunity/@{{deal.id}}?fields=AccountId", "referenceId": "read"},

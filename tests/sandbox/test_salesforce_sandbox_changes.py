@@ -31,8 +31,7 @@ async def test_a_keyset_walk_meets_each_of_5000_tied_rows_once() -> None:
 async def test_few_changes_among_100000_rows_are_found_at_once() -> None:
     rig = Rig()
     rig.org.bulk_load("Opportunity", ({"Name": "Deal", **DEAL, "SystemModstamp": START - timedelta(seconds=n)} for n in range(100_000)))
-    changed = rig.org.update("Opportunity", next(iter(rig.org.rows("Opportunity")))["Id"], {"Amount": 1}, rig.wait(hours=1))
-    assert changed is None
+    rig.org.update("Opportunity", next(iter(rig.org.rows("Opportunity")))["Id"], {"Amount": 1}, rig.wait(hours=1))
     await rig.login()
     began = time.process_time()
     for _ in range(20):

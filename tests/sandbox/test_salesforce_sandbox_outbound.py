@@ -22,14 +22,15 @@ ACK = (
 TAKEN, REFUSED = Reply(200, ACK.format("true").encode()), Reply(200, ACK.format("false").encode())
 
 
-def said(request: Request) -> list[tuple[str, str, dict[str, str]]]:
+def said(request: Request) -> list[tuple[str, str, dict[str, str | None]]]:
     """Notification id, type and fields of what a message tells."""
     body = fromstring(request.body)
     found = []
     for each in body.iter(f"{{{NAMESPACE}}}Notification"):
-        record = each.find(f"{{{NAMESPACE}}}sObject")
-        kind = record.get("{http://www.w3.org/2001/XMLSchema-instance}type")
-        found.append((each.findtext(f"{{{NAMESPACE}}}Id"), kind, {field.tag.removeprefix(f"{{{SF}}}"): field.text for field in record}))
+        [record] = each.iter(f"{{{NAMESPACE}}}sObject")
+        kind = record.attrib["{http://www.w3.org/2001/XMLSchema-instance}type"]
+        fields = {field.tag.removeprefix(f"{{{SF}}}"): field.text for field in record}
+        found.append((each.findtext(f"{{{NAMESPACE}}}Id", ""), kind, fields))
     return found
 
 
@@ -51,8 +52,8 @@ async def test_what_is_saved_is_told_in_soap() -> None:
     [(number, kind, fields)] = said(told)
     assert (number[:3], len(number), kind) == ("04l", 18, "sf:Opportunity")
     assert fields == {"Id": deal, "Name": "Smith & <Sons>", "Amount": "5.0", "IsWon": "false"}
-    head = {each.tag.rpartition("}")[2]: each.text for each in next(fromstring(told.body).iter(f"{{{NAMESPACE}}}notifications"))}
-    assert (head["OrganizationId"], len(head["OrganizationId"]), head["SessionId"]) == (rig.org.id, 18, None)
+    head = {each.tag.rpartition("}")[2]: each.text or "" for each in next(fromstring(told.body).iter(f"{{{NAMESPACE}}}notifications"))}
+    assert (head["OrganizationId"], len(head["OrganizationId"]), head["SessionId"]) == (rig.org.id, 18, "")
 
 
 async def test_each_object_has_a_message_of_its_own_of_a_hundred_records_at_most() -> None:

@@ -20,6 +20,7 @@ from sandbox.web import Sandbox, serve
 from tests.sandbox.salesforce_rig import DEAL
 
 T = TypeVar("T")
+Client = Any  # a simple.Salesforce, whose types take each of its objects for three things at once
 
 
 class Loopback(HTTPAdapter):
@@ -41,7 +42,7 @@ class Witness:
         self.box = box
         self.session = session
 
-    async def ask(self, question: Callable[[simple.Salesforce], T], **login: Any) -> T:
+    async def ask(self, question: Callable[[Client], T], **login: Any) -> T:
         """Logs in (by client credentials when nothing else is said) and asks, off the loop that serves."""
         how = login or {"consumer_key": "handoff-client", "consumer_secret": "handoff-secret", "domain": "acme.my"}
         return await asyncio.to_thread(lambda: question(simple.Salesforce(session=self.session, **how)))
@@ -106,7 +107,7 @@ async def test_it_sees_deleted_rows_when_it_asks_for_them(witness: Witness) -> N
 
 
 async def test_it_describes_and_handles_single_records(witness: Witness) -> None:
-    def work(client: simple.Salesforce) -> tuple[Any, ...]:
+    def work(client: Client) -> tuple[Any, ...]:
         made = client.Opportunity.create({"Name": "n", "StageName": "Prospecting", "CloseDate": "2026-12-01"})["id"]
         changed = client.Opportunity.update(made, {"Amount": 12.5})
         upserts = [client.Opportunity.upsert("Handoff_Key__c/42", {"Name": "m", "StageName": "Prospecting", "CloseDate": "2026-12-01"})]
@@ -143,7 +144,7 @@ async def test_it_exports_in_bulk(witness: Witness) -> None:
 async def test_it_reads_errors_as_the_real_ones(witness: Witness) -> None:
     with pytest.raises(refusals.SalesforceMalformedRequest) as wrong:
         await witness.ask(lambda client: client.query("SELECT Nope FROM Opportunity"))
-    assert wrong.value.content[0]["errorCode"] == "INVALID_FIELD"
+    assert "INVALID_FIELD" in str(wrong.value)
     with pytest.raises(refusals.SalesforceResourceNotFound):
         await witness.ask(lambda client: client.Opportunity.get("006000000000001AAA"))
     witness.org.exhaust_quota()
@@ -154,7 +155,7 @@ async def test_it_reads_errors_as_the_real_ones(witness: Witness) -> None:
 async def test_it_logs_in_again_when_its_token_dies_in_the_middle_of_paging(witness: Witness) -> None:
     ids = deals(witness, 2500)
 
-    def work(client: simple.Salesforce) -> list[str]:
+    def work(client: Client) -> list[str]:
         page = client.query("SELECT Id FROM Opportunity ORDER BY Id")
         witness.org.revoke_tokens()
         return [row["Id"] for row in page["records"] + client.query_more(page["nextRecordsUrl"], True)["records"]]

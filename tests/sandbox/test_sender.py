@@ -83,7 +83,8 @@ async def test_nobody_there_is_an_answer_too() -> None:
 async def test_in_the_background_it_sends_what_another_thread_gives_it() -> None:
     hub, sender = Receiver(), Sender(Clock(), lambda: ())
     async with serve(Sandbox(hub)) as address, sender.running():
-        await asyncio.to_thread(lambda: [sender.put(letter(address, text)) for text in "abc"])
+        for text in "abc":
+            await asyncio.to_thread(sender.put, letter(address, text))
         await hub.wait(3)
         sender.put(Letter(address, lambda: ({}, b"again"), lambda _: timedelta(0) if len(hub.got) < 5 else None))
         await hub.wait(5)

@@ -27,7 +27,7 @@ async def _life(rig: Rig) -> None:
     await _set_up(rig)
     page = await rig.ask("GET", "/Deals", fields="Deal_Name,Account_Name,Owner,Modified_Time", sort_by="Modified_Time", sort_order="asc")
     token = page.info["next_page_token"]
-    asked = {"fields": "Deal_Name,Account_Name,Owner,Modified_Time", "sort_by": "Modified_Time", "sort_order": "asc"}
+    asked: dict[str, Any] = {"fields": "Deal_Name,Account_Name,Owner,Modified_Time", "sort_by": "Modified_Time", "sort_order": "asc"}
     await rig.ask("GET", "/Deals", **asked, page_token=token)
     for path in ("/Deals", "/Accounts", "/Contacts", "/Products", "/Line_Items", "/DealHistory"):
         await rig.ask("GET", path, fields="Owner,Modified_Time,Created_By", per_page=5)

@@ -306,7 +306,7 @@ class Stage(World):
         helpers = [asyncio.ensure_future(self._help(sync, number, faults, over)) for number in range(1, self.scenario.workers)]
         summary = None
         try:
-            async with self._process(sync, 0, faults) as work:
+            async with self._working(sync, 0, faults) as work:
                 self.watch.opened(work.store)
                 session = Session(self.configured, work.store, work.sources, work.targets, f"run-{sync.name:03d}", work.runtime)
                 summary = await run_sync(session, Options(only=self._hints(sync), patience=timedelta(seconds=sync.patience)))
@@ -326,7 +326,7 @@ class Stage(World):
     async def _help(self, sync: Sync, number: int, faults: list[Fault], over: asyncio.Event) -> None:
         """Another worker: drains what is due, until the run is over."""
         try:
-            async with self._process(sync, number, faults) as work:
+            async with self._working(sync, number, faults) as work:
                 while not over.is_set():
                     run = f"run-{sync.name:03d}-{number}"
                     await Drain(work.store, work.targets["asana"], run=run, runtime=work.runtime, patience=timedelta())()
@@ -335,7 +335,7 @@ class Stage(World):
             self.figures["crashes"] += 1
 
     @asynccontextmanager
-    async def _process(self, sync: Sync, number: int, faults: list[Fault]) -> AsyncIterator[Work]:
+    async def _working(self, sync: Sync, number: int, faults: list[Fault]) -> AsyncIterator[Work]:
         """A process with a store and connections of its own."""
         clock = self.clock.skewed  # type: ignore[attr-defined]
         process = Process(faults, self._counts, self.say, self.struck)

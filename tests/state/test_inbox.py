@@ -56,6 +56,15 @@ def test_a_hint_stays_until_it_is_settled_and_when_it_was_told_again_meanwhile(i
     assert inbox.take(["salesforce"]) == []
 
 
+def test_a_hint_that_another_process_settled_and_that_came_again_stays(inbox: Inbox) -> None:
+    inbox.store(arrivals("1"), NOW)
+    slow, quick = inbox.take(["salesforce"]), inbox.take(["salesforce"])
+    inbox.settle(quick)
+    inbox.store(arrivals("1"), LATER)
+    inbox.settle(slow)
+    assert [told.first_at for told in inbox.take(["salesforce"])] == [LATER]
+
+
 def test_hints_told_first_are_taken_first_and_only_of_the_systems_asked_for(inbox: Inbox) -> None:
     inbox.store(arrivals("b"), NOW)
     inbox.store(arrivals("a"), LATER)

@@ -69,9 +69,9 @@ def test_a_reader_may_not_write(place: Path | str) -> None:
 def test_a_state_that_is_not_there_is_not_made_by_those_who_look(how: str, place: Path | str) -> None:
     for _ in range(2):
         with pytest.raises(StateError, match=r"no state .* yet; run `handoff sync` first"):
-            Store(place, now=NOW, **{how: True})  # type: ignore[arg-type]
+            Store(place, now=NOW, **{how: True})
     Store(place, now=NOW).close()
-    Store(place, now=NOW, **{how: True}).close()  # type: ignore[arg-type]
+    Store(place, now=NOW, **{how: True}).close()
 
 
 @pytest.mark.parametrize(
