@@ -76,7 +76,7 @@ class Desk:
 
     def run(self, *words: str, **env: str) -> tuple[int, str, str]:
         """Exit code, output and errors of a verb in a process of its own."""
-        process = self.start(*words, **env)
+        process = self.start(*words, cwd=None, **env)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
