@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
+from http.client import NOT_FOUND
 from uuid import UUID
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.worker import EventsWorker
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow_async
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Cancelled, Pending
@@ -38,6 +40,8 @@ from state.inbox import Inbox
 _LOOK, _SELDOM = 0.2, 10  # seconds between two looks for a stop; how many of them there are to one for a run that was cancelled
 _ENDS, _AGAIN = 5.0, 2.0
 _ANSWERS = 1.0  # seconds between two looks for plans that were approved
+PUSHED = "sync/push"
+"""The deployment whose runs follow pushes."""
 SYNC = "sync/handoff"
 """The deployment whose runs ask about whole plans, and carry them out."""
 _log = logs.get("push")
@@ -53,7 +57,7 @@ class PushRuns:
         """Gives the systems that gave out. Raises Transient when Prefect's server is away."""
         halt = Stop()
         async with _client() as client:
-            run = await client.create_flow_run_from_deployment(self._deployment, parameters={"pushed": list(systems)}, state=Pending())
+            run = await self._begin(client, systems)
             watch = asyncio.create_task(_heed(client, run.id, self._stop, halt))
             try:
                 with kept(self._warm, halt), following(silent) as seen:
@@ -65,6 +69,16 @@ class PushRuns:
         if gave_out:
             await self._warm.close()
         return gave_out
+
+    async def _begin(self, client: PrefectClient, systems: Sequence[str]) -> FlowRun:
+        begin = partial(client.create_flow_run_from_deployment, parameters={"pushed": list(systems)}, state=Pending())
+        try:
+            return await begin(self._deployment)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != NOT_FOUND:
+                raise
+            self._deployment = await find(PUSHED)  # somebody made it anew
+            return await begin(self._deployment)
 
 
 def _gave_out(seen: Sequence[Summary], systems: Sequence[str]) -> Collection[str]:

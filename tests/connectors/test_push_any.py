@@ -238,15 +238,17 @@ def examples() -> Iterator[Any]:
     for page in sorted((Path(__file__).parents[2] / "docs" / "systems").glob("*.md")):
         text = re.sub(r"^   (?=\S|  )", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for name, body in re.findall(r"^```yaml\n# mappings/(\w+)\.yaml\n(push:.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            yield pytest.param(name, body.replace("${DINGTALK_AES_KEY}", "k" * 43), id=name)
+            section = YAML(typ="safe").load(body.replace("${DINGTALK_AES_KEY}", "k" * 43))["push"]
+            system = section.pop("system", name)  # whose webhooks they are
+            yield pytest.param(system, section, id=system)
 
 
 def test_each_system_that_pushes_has_a_page_that_shows_how() -> None:
     assert {each.id for each in examples()} == set(PUSHES)
 
 
-@pytest.mark.parametrize(("name", "body"), list(examples()))
-def test_a_push_section_of_a_page_is_one(name: str, body: str) -> None:
-    model = push_settings(name)
+@pytest.mark.parametrize(("system", "section"), list(examples()))
+def test_a_push_section_of_a_page_is_one(system: str, section: dict[str, Any]) -> None:
+    model = push_settings(system)
     assert model is not None
-    model.model_validate(YAML(typ="safe").load(body)["push"])
+    model.model_validate(section)

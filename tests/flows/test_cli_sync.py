@@ -99,8 +99,8 @@ def test_a_plan_above_its_limits_is_refused_with_the_plan_and_the_way_on(desk: D
     assert "--force" in refused.stdout
     assert "11" in desk.told("plan")["over_limits"][0]
     after = state_of(desk.state)
-    for state in (before, after):  # the tool goes on being listened to, and calls and errors to be counted
-        state["meta"] = [row for row in state["meta"] if not row[0].startswith(("changes:", "quota:", "errors:"))]
+    for state in (before, after):  # the tool goes on being listened to, and calls, errors and syncs to be noted
+        state["meta"] = [row for row in state["meta"] if not row[0].startswith(("changes:", "quota:", "errors:", "synced:"))]
     assert after == before
     assert desk.world.shown() == []
     assert desk.told("sync")["result"] == "refused"

@@ -16,7 +16,7 @@ from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
 from connectors.base import AuthError, ConnectorError, Runtime, StateError, Transient, utc_now
@@ -28,6 +28,7 @@ from flows.pipeline import Summary
 from flows.service_push import PushRuns, dispatching, find
 from flows.settings import Settings
 from flows.warm import Warm
+from sandbox.loopback import free_port
 from state import Store
 from state.hub import open_hub
 from state.inbox import Arrivals, Inbox
@@ -241,10 +242,21 @@ async def test_without_prefects_server_it_is_said_and_nothing_is_lost(desk: Desk
     (deal,) = await won(desk, "Deal")
     tell(desk, deal)
     lost = Follower(desk, UUID(int=0))
-    with pytest.raises(Transient):
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}), pytest.raises(Transient):
         await lost.follow(["salesforce"])
     with closing(open_hub(desk.state, now=utc_now())) as db:
         assert len(Inbox(db).take(["salesforce"])) == 1
+
+
+async def test_a_deployment_that_was_made_anew_is_found_by_its_name(desk: Desk) -> None:
+    (deal,) = await won(desk, "Deal")
+    parameters = {"folder": str(desk.folder), "state": str(desk.state)}
+    await (await flows.sync.ato_deployment(name="push", parameters=parameters)).aapply()
+    tell(desk, deal)
+    before = Follower(desk, UUID(int=0))
+    assert not await before.follow(["salesforce"])
+    assert desk.world.shown() == ["Deal onboarding"]
+    await before.warm.close()
 
 
 @pytest.mark.parametrize("sources", [[], ["salesforce"]])
