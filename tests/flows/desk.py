@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -38,6 +39,17 @@ class WallClock(Clock):
         await asyncio.sleep(seconds)
 
 
+@contextmanager
+def own_logs() -> Iterator[None]:
+    """What a command sets up for its logs ends with it, as its process would: the stream it writes to is closed then."""
+    logger = logging.getLogger("handoff")
+    before = logger.handlers[:], logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.level, logger.propagate = before
+
+
 class Desk:
     """`do` runs a verb in this process, `start` in one of its own. `world` is what stands behind the sandboxes."""
 
@@ -49,7 +61,8 @@ class Desk:
         self.env = {**keep, "CRM": crm, "TOOL": f"{tool}/api/1.0", "SECRET": SECRET, **world.env, "HANDOFF_STATE": str(self.state)}
 
     def do(self, *words: str, **env: str | None) -> Result:
-        return CliRunner().invoke(app, [*words, "-C", str(self.folder)], env={"COLUMNS": "160", **self.env, **env})
+        with own_logs():
+            return CliRunner().invoke(app, [*words, "-C", str(self.folder)], env={"COLUMNS": "160", **self.env, **env})
 
     def told(self, *words: str, **env: str | None) -> Any:
         """The JSON document a verb prints. Anything besides it is an error."""
