@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import StateError
+from connectors.base import ConfigError
 from state.database import Database
 from state.hub import open_hub
 from state.subscriptions import Subscriptions
@@ -38,7 +38,7 @@ def test_a_token_is_known_by_what_it_is_and_only_its_hash_is_kept(db: Database) 
 def test_a_name_is_taken_once_and_the_next_of_that_name_is_another_token(db: Database) -> None:
     tokens = Tokens(db)
     tokens.add("ana", "reader", "one", NOW)
-    with pytest.raises(StateError, match="there is a token ana already"):
+    with pytest.raises(ConfigError, match="there is a token ana already"):
         tokens.add("ana", "approver", "two", NOW)
     first = tokens.named("ana")
     assert tokens.remove("ana")
