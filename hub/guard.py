@@ -50,7 +50,7 @@ class Guard:
         if answer is not None:
             await answer(told)
         else:
-            await self._app(scope, _bounded(receive), told)
+            await self._app(scope, _bounded(receive) if scope["path"].startswith("/api/") else receive, told)
 
     async def _objection(self, scope: web.Scope, headers: dict[str, str]) -> web.Answer | None:
         path = scope["path"]
@@ -105,7 +105,7 @@ def _sign_in(scope: web.Scope, headers: dict[str, str]) -> web.Answer:
 
 
 def _bounded(receive: web.Receive) -> web.Receive:
-    """What does not say how long it is ends when it is too long, as if its sender had gone."""
+    """Of what does not say how long it is: it ends when it is too long, as if its sender had gone. Forms see to that themselves."""
     read = 0
 
     async def take() -> web.Message:

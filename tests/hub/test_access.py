@@ -190,6 +190,7 @@ def test_nobody_has_more_to_say_than_fits_a_body(hub: Hub, *, is_told: bool) -> 
 
 def test_a_form_holds_only_so_much(hub: Hub) -> None:
     assert hub.browser().post("/sign-in", data={"token": "x" * 100_000}).status_code == 413
+    assert hub.browser().post("/sign-in", content=iter([b"x" * 4096] * 25)).status_code == 413
     assert hub.browser().post("/sign-in", content=b"token=x" + b"&a=b" * 60).status_code == 400
 
 
