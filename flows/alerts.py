@@ -18,7 +18,7 @@ from flows.webhooks import Alarm
 from state import Notices, Store
 from state import alerts as noted
 from state.alerts import Standing
-from state.approvals import RUN, Approval
+from state.approvals import Approval, run_of
 
 PATIENCE = timedelta(minutes=30)
 _DAY = timedelta(days=1)
@@ -157,10 +157,6 @@ def of_refusal(digest: str, reasons: Sequence[str], sources: Sequence[str] = ())
     return Alert(
         "refused", run_of(sources), f"**A plan was refused**, nothing of it was done:\n\n{told}\n\n{ways}", _without_numbers(reasons)
     )
-
-
-def run_of(sources: Sequence[str]) -> str:
-    return " ".join([RUN, *sources])
 
 
 def of_waiting(one: Waiting) -> Alert:

@@ -27,15 +27,10 @@ def note(store: Store, budgets: Mapping[str, Budget | None], failed: Iterable[Co
 
 def budgets(store: Store) -> dict[str, tuple[Budget, datetime]]:
     """As last told, and when."""
-    found = {name: json.loads(text) for name, text in _under(store, _BUDGET).items()}
+    found = {name: json.loads(text) for name, text in store.metas(_BUDGET).items()}
     return {name: (Budget(told["left"], told["most"]), moment(told["at"])) for name, told in found.items()}
 
 
 def errors(store: Store) -> dict[str, int]:
     """How many runs met an error, by its kind, since there is this state."""
-    return {kind: int(count) for kind, count in _under(store, _ERRORS).items()}
-
-
-def _under(store: Store, prefix: str) -> dict[str, str]:
-    rows = store.db.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix)).fetchall()
-    return {key.removeprefix(prefix): value for key, value in rows}
+    return {kind: int(count) for kind, count in store.metas(_ERRORS).items()}

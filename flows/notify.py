@@ -12,7 +12,7 @@ from connectors.channels import Channel, Message, Open, cut, plain
 from engine.config import AlertKind
 from engine.language import escape_markdown
 from flows import approving, logs, overdue
-from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts, run_of
+from flows.alerts import Alert, of_approval, of_failure, of_refusal, of_silence, of_silent_channels, of_waiting, raise_alerts
 from flows.apply import first
 from flows.configuration import Loaded
 from flows.session import Session
@@ -20,6 +20,7 @@ from flows.waiting import waiting
 from flows.webhooks import alarms, standings
 from state import Link, Notices, Outbox, Store
 from state.alerts import Alerts
+from state.approvals import run_of
 from state.notices import Due
 
 FEW = 3  # so many go one by one; more become one message

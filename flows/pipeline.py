@@ -24,7 +24,7 @@ from flows.session import Session, worst
 from flows.tidy import sweep
 from flows.write_back import follow_progress, listen, write_back
 from state import Doubt, Note
-from state.approvals import RUN
+from state.approvals import run_of
 from state.leases import READER
 
 _log = logs.get("pipeline")
@@ -142,7 +142,7 @@ def _subject(session: Session, options: Options) -> str:
     by_hand = options.only or options.pushed or options.since or options.kind != "sync"
     if by_hand or any(side == "source" for side, _ in session.failures):
         return ""
-    return " ".join([RUN, *options.sources])
+    return run_of(options.sources)
 
 
 async def apply(session: Session, options: Options) -> Applied:

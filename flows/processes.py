@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,12 @@ from flows import logs
 
 _log: logging.Logger = logs.get("service")
 _LOOK, _LONGEST = 0.5, 30.0
+
+
+def wait_for_parent() -> None:
+    """Returns when whoever started this process with a pipe for its standard input has ended, however that came."""
+    while os.read(0, 4096):  # unbuffered: a lock held on sys.stdin would be fatal when the interpreter ends
+        pass
 
 
 class Kept:

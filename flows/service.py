@@ -56,9 +56,9 @@ def run_follow(where: Settings, systems: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     os.environ.update(quiet_settings(where), HANDOFF_STATE=str(where.state))
-    from flows.service_push import dispatching, find  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
+    from flows.service_push import PUSHED, dispatching, find  # noqa: PLC0415 - Prefect is imported after its settings are in the environment
 
-    with dispatching(where, asyncio.run(find(f"sync/{PUSH}")), systems):
+    with dispatching(where, asyncio.run(find(PUSHED)), systems):
         sys.stderr.write("Following pushes   (Ctrl-C stops)\n")
         asked.wait()
 

@@ -27,12 +27,14 @@ from flows import logs
 from flows.apply import Stop
 from flows.dispatch import Dispatcher
 from flows.pipeline import Summary
+from flows.service import PUSH
+from flows.service_runs import DEPLOYMENT
 from flows.session import silent
 from flows.settings import Settings
 from flows.subscribing import keep_up
 from flows.sync import following, kept, sync
 from flows.warm import Warm
-from state.approvals import Approval, Approvals
+from state.approvals import Approval, Approvals, sources_of
 from state.database import Database
 from state.hub import open_hub
 from state.inbox import Inbox
@@ -40,9 +42,9 @@ from state.inbox import Inbox
 _LOOK, _SELDOM = 0.2, 10  # seconds between two looks for a stop; how many of them there are to one for a run that was cancelled
 _ENDS, _AGAIN = 5.0, 2.0
 _ANSWERS = 1.0  # seconds between two looks for plans that were approved
-PUSHED = "sync/push"
+PUSHED = f"sync/{PUSH}"
 """The deployment whose runs follow pushes."""
-SYNC = "sync/handoff"
+SYNC = f"sync/{DEPLOYMENT}"
 """The deployment whose runs ask about whole plans, and carry them out."""
 _log = logs.get("push")
 
@@ -152,7 +154,7 @@ async def _take_up(hub: Database, runtime: Runtime) -> None:
 
 
 async def _start(one: Approval) -> None:
-    sources, deployment = one.subject.split(" ")[1:], await find(SYNC)
+    sources, deployment = sources_of(one.subject), await find(SYNC)
     key = f"approved-{one.number}-{one.asked_at.isoformat()}"  # asked for twice, it is the same run
     async with _client() as client:
         await client.create_flow_run_from_deployment(deployment, parameters={"sources": sources} if sources else {}, idempotency_key=key)

@@ -20,6 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from flows.processes import wait_for_parent
+
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _GRACE = 4  # seconds an open connection is given when the server ends
 
@@ -184,8 +186,7 @@ def main(words: list[str] | None = None) -> None:
 
 def _end_with_parent(servers: Sequence[Any]) -> None:
     """A parent that was killed leaves no server behind that would hold its port: one that serves ends in order, one that starts at once."""
-    while os.read(0, 4096):  # unbuffered: a lock held on sys.stdin would be fatal when the interpreter ends
-        pass
+    wait_for_parent()
     for server in servers:
         server.should_exit = True
     if not any(server.started for server in servers):

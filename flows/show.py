@@ -20,7 +20,7 @@ from flows.pipeline import Summary
 from flows.plan_data import plan_data
 from flows.view import plain
 from flows.waiting import Doubt, Waiting
-from state.approvals import RUN
+from state.approvals import sources_of
 from state.notices import Traffic
 
 MOST_ROWS = 30
@@ -305,7 +305,7 @@ def approvals(listed: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 def approval(one: Mapping[str, Any]) -> tuple[Text, tuple[str, ...]]:
     """An approval as `approving.data` has it."""
-    about = "" if one["subject"].split(" ")[0] == RUN else f"  {one['subject']}"
+    about = "" if sources_of(one["subject"]) is not None else f"  {one['subject']}"
     head = Text.assemble((str(one["number"]), "bold yellow"), "  ", (plain(one["title"]), "bold"), about)
     return head, (f"asked {one['asked_at']:%Y-%m-%d %H:%M} UTC: {'; '.join(one['why'])}", one["told"])
 

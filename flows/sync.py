@@ -120,7 +120,7 @@ class Work:
 
 
 @task(name="catch up", **_STAGE)
-async def go_on(work: Work) -> None:
+async def finish_earlier(work: Work) -> None:
     """Go on for a while with what earlier runs decided, before anything new is read."""
     absorb(work.summary, await catch_up(work.session))
 
@@ -264,7 +264,7 @@ async def _stages(work: Work) -> None:
         settle(work.session, work.summary)
         return
     if work.session.outbox.counts()["open"] and not work.options.pushed:
-        await go_on(work)
+        await finish_earlier(work)
     if not work.session.stop.asked:
         try:
             await _decide(work)

@@ -44,7 +44,7 @@ async def _wait(state: Path, runtime: Runtime, is_stopped: Callable[[], bool]) -
 
 def awaited(state: Path | str) -> Callable[[], bool]:
     """Whether another run waits for this one's end just now. On a server runs work side by side, and none does."""
-    return (lambda: is_awaited(_queue(state))) if isinstance(state, Path) else (lambda: False)
+    return (lambda: is_awaited(_queue(state))) if isinstance(state, Path) else _never
 
 
 def _queue(state: Path) -> Path:

@@ -17,6 +17,7 @@ from connectors.base import StateError
 from flows import logs
 from flows.command.common import Exit, Folder, StateFile, advice, loaded, where
 from flows.endpoints import endpoints
+from flows.processes import wait_for_parent
 from flows.settings import Settings
 from hub.app import create_app, listening
 from hub.serving import server
@@ -65,8 +66,7 @@ def _run(there: Settings, host: str, port: int, *, behind_proxy: bool, every: in
 
 def _end_with_parent() -> None:
     """A parent that was killed leaves no hub behind that would hold its port: standard input ends, however the parent does."""
-    while os.read(0, 4096):  # unbuffered: a lock held on sys.stdin would be fatal when the interpreter ends
-        pass
+    wait_for_parent()
     while True:
         os.kill(os.getpid(), signal.SIGTERM)  # once more, where the server was not there yet to hear of it
         time.sleep(1)

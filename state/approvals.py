@@ -21,6 +21,17 @@ RUN = "run"
 """The subject of a whole plan above its limits; with the names of systems behind it, of a run that reads only those."""
 
 
+def run_of(sources: Sequence[str]) -> str:
+    """The subject of the whole plan of a run that reads these, all of them if none is named."""
+    return " ".join([RUN, *sources])
+
+
+def sources_of(subject: str) -> list[str] | None:
+    """The other way round; None for what is no whole plan."""
+    head, *sources = subject.split(" ")
+    return sources if head == RUN else None
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
     """What a person is asked. `subject` is a record (`salesforce:deal:006…`), or `run` for a whole plan; `plan` is what there is to read.
@@ -113,7 +124,7 @@ class Approvals:
     def approved_runs(self) -> list[int]:
         """The numbers of whole plans that wait for a run to take them up."""
         rows = self._db.execute("SELECT number, subject FROM approval WHERE state = 'approved' ORDER BY number").fetchall()
-        return [number for number, subject in rows if subject.split(" ")[0] == RUN]
+        return [number for number, subject in rows if sources_of(subject) is not None]
 
     def about(self, subject: str, limit: int = 20) -> list[Approval]:
         """Newest first."""

@@ -66,7 +66,7 @@ def is_id(row: str) -> bool:
 
 def full_id(row: str) -> str:
     """The 18-character form of an id; what is not a 15-character id is returned as it is."""
-    if len(row) != 15 or not row.isalnum() or not row.isascii():
+    if len(row) != 15 or not is_id(row):
         return row
     chunks = (row[at : at + 5] for at in (0, 5, 10))
     return row + "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[sum(c.isupper() << at for at, c in enumerate(chunk))] for chunk in chunks)
